@@ -113,7 +113,7 @@ const inlineContent = 4 << 20
 // ARRAY in the statements below are for the planner, which knows too little about the
 // sizes of the parts: it must always look rows up in their indexes.
 const claimedColumns = `
-select m.id, m.hop, m.prio, m.ready, m.due, m.wait, m.lease, m.size, m.content, m.envelope, m.state, k.data, k.crc
+select m.id, m.hop, m.prio, m.ready, m.due, m.wait, m.lease, m.interrupted, m.size, m.content, m.envelope, m.state, k.data, k.crc
 from (select m.*, sum(m.size) over (order by m.size rows unbounded preceding) as total from claimed m) m
 left join lateral (
   select k.data, k.crc from bridgehead.content k
@@ -227,6 +227,7 @@ type row struct {
 	due           *int64
 	wait          int64
 	number        int64 // of the lease
+	interrupted   int   // to add to that of the state
 	size, content int64
 	envelope      []byte
 	state         []byte
@@ -261,7 +262,7 @@ func (s *Store) lease(ctx context.Context, c *queue.Claim, statement func(node i
 		b.Queue(sql, args...).Query(func(rs pgx.Rows) error {
 			for rs.Next() {
 				r := &row{m: new(queue.Message)}
-				if err := rs.Scan(&r.m.ID, &r.hop, &r.prio, &r.ready, &r.due, &r.wait, &r.number, &r.size, &r.content,
+				if err := rs.Scan(&r.m.ID, &r.hop, &r.prio, &r.ready, &r.due, &r.wait, &r.number, &r.interrupted, &r.size, &r.content,
 					&r.envelope, &r.state, &r.chunk, &r.crc); err != nil {
 					return err
 				}
@@ -287,7 +288,7 @@ func (s *Store) addLeases(ctx context.Context, c *queue.Claim, node int64, rows 
 	for _, r := range rows {
 		sch := s.clock.schedule(r.due, r.wait)
 		sch.Hop, sch.Owner, sch.Until = names[r.hop], c.Owner, c.Until
-		s.leases.add(r.id, r.number, sch)
+		s.leases.add(r.id, r.number, r.interrupted, sch)
 	}
 	if err != nil {
 		return err
@@ -320,6 +321,7 @@ func (s *Store) decode(r *row) error {
 	if _, err := decodeState(r.m, r.state, s.clock.ahead()); err != nil {
 		return err
 	}
+	r.m.Interrupted += r.interrupted
 	r.m.Content = s.storedContent(r.id, r.content, r.size, r.chunk, r.crc)
 	return nil
 }

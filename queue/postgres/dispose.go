@@ -55,6 +55,7 @@ func copyRecipient(r *queue.Recipient) *queue.Recipient {
 type change struct {
 	id          string
 	node, lease int64 // the lease that the row must still have
+	seen        int   // the column interrupted, as the owner of the lease knows it
 	remove      bool
 	refused     bool // Put has returned an error for this message: see discard
 
@@ -87,8 +88,8 @@ func (s *Store) change(ctx context.Context, owner, id string, set func(c *change
 		return err
 	}
 	return s.changes.add(ctx, id, func() (*change, error) {
-		lease, err := s.leases.holds(owner, id)
-		return &change{id: id, node: node, lease: lease}, err
+		x, err := s.leases.holds(owner, id)
+		return &change{id: id, node: node, lease: x.number, seen: x.interrupted}, err
 	}, func(c *change) {
 		set(c)
 		if c.schedule.Owner != "" {
@@ -158,7 +159,7 @@ func (s *Store) changeRows(ctx context.Context, cs []*change) (*changeRows, erro
 		if c.hop, err = s.hops.id(ctx, c.schedule.Hop); err != nil {
 			return nil, err
 		}
-		m := &queue.Message{ID: c.id, Recipients: c.recipients, Interrupted: c.interrupted}
+		m := &queue.Message{ID: c.id, Recipients: c.recipients, Interrupted: c.interrupted - c.seen}
 		if states[i], err = encodeState(m, c.schedule, ahead); err != nil {
 			return nil, err
 		}

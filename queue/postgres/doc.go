@@ -15,9 +15,8 @@
 // # Not finished
 //
 // The package is not ready for use. It passes the tests of queuetest. These parts are
-// missing: poison messages are not detected (the Store is not a
-// [queue.DeliveryJournal]), the limits of a next hop apply to each node and not to all
-// of them together, and no test stops nodes and servers under load.
+// missing: the limits of a next hop apply to each node and not to all of them together,
+// and no test stops nodes and servers under load.
 //
 // # Files
 //
@@ -25,6 +24,6 @@
 // and commit.go store messages in groups, outcome.go finds out what became of a
 // commit whose answer was lost, claim.go leases messages, leases.go knows the leases
 // of this node, dispose.go records results in groups, content.go and slots.go store
-// content, node.go and takeover.go are the heartbeat and the takeover, notices.go
-// wakes other nodes, search.go finds messages.
+// content, journal.go records what is in delivery, node.go and takeover.go are the
+// heartbeat and the takeover, notices.go wakes other nodes, search.go finds messages.
 package postgres

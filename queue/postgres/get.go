@@ -9,7 +9,7 @@ import (
 )
 
 const getSQL = `
-select m.size, m.content, m.envelope, m.state, k.data, k.crc
+select m.size, m.content, m.interrupted, m.envelope, m.state, k.data, k.crc
 from bridgehead.message m
 left join bridgehead.content k on k.slot = m.slot and k.key = m.content and k.n = 0
 where m.id = $1`
@@ -33,7 +33,7 @@ func (s *Store) Get(ctx context.Context, id string) (*queue.Message, error) {
 				return rows.Err()
 			}
 			r = &row{m: &queue.Message{ID: id}, position: position{id: id}}
-			return rows.Scan(&r.size, &r.content, &r.envelope, &r.state, &r.chunk, &r.crc)
+			return rows.Scan(&r.size, &r.content, &r.interrupted, &r.envelope, &r.state, &r.chunk, &r.crc)
 		})
 	})
 	if err != nil {

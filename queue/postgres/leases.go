@@ -38,6 +38,8 @@ type leases struct {
 // A lease is the lease of this node on one message.
 type lease struct {
 	number int64
+	// interrupted is the column of the message, as it was read with the message.
+	interrupted int
 	// schedule is the schedule with Owner and Until, all by the clock of the Queue.
 	schedule queue.Schedule
 	ended    bool // in the database, because it was over
@@ -51,10 +53,10 @@ const (
 )
 
 // add records a new lease on a message. s.Owner has it.
-func (l *leases) add(id string, number int64, s queue.Schedule) {
+func (l *leases) add(id string, number int64, interrupted int, s queue.Schedule) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.set(id, lease{number: number, schedule: s})
+	l.set(id, lease{number: number, interrupted: interrupted, schedule: s})
 }
 
 func (l *leases) set(id string, x lease) {
@@ -67,16 +69,16 @@ func (l *leases) set(id string, x lease) {
 	l.byID[id] = x
 }
 
-// holds returns the number of the lease that owner has on the message. The error is
-// ErrLeaseLost if owner has none, or if it is ended.
-func (l *leases) holds(owner, id string) (number int64, err error) {
+// holds returns the lease that owner has on the message. The error is ErrLeaseLost if
+// owner has none, or if it is ended.
+func (l *leases) holds(owner, id string) (lease, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	x, ok := l.byID[id]
 	if !ok || x.ended || owner == "" || x.schedule.Owner != owner {
-		return 0, queue.ErrLeaseLost
+		return lease{}, queue.ErrLeaseLost
 	}
-	return x.number, nil
+	return x, nil
 }
 
 // find returns the lease on a message, which may be ended.
@@ -92,8 +94,8 @@ func (l *leases) find(id string) (lease, bool) {
 func (l *leases) change(id string, number int64, s queue.Schedule) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.byID[id].number == number {
-		l.set(id, lease{number: number, schedule: s})
+	if x := l.byID[id]; x.number == number {
+		l.set(id, lease{number: number, interrupted: x.interrupted, schedule: s})
 	}
 }
 

@@ -25,11 +25,15 @@ func Open(ctx context.Context, url string, o *Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	d, err := openDB(ctx, url, &opts)
+	j, err := openJournal(opts.Journal)
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{opts: opts, log: opts.Logger, closed: make(chan struct{}), db: d}
+	d, err := openDB(ctx, url, &opts)
+	if err != nil {
+		return nil, errors.Join(err, j.close())
+	}
+	s := &Store{opts: opts, log: opts.Logger, closed: make(chan struct{}), db: d, journal: j}
 	s.hops.tx = d.tx
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	if err := s.start(ctx); err != nil {
@@ -60,6 +64,7 @@ func Migrate(ctx context.Context, url string, o *Options) error {
 func (s *Store) start(ctx context.Context) error {
 	for _, part := range []func(context.Context) error{
 		// Each part is a method start... of its file.
+		s.startJournal,
 		s.startNode,
 		s.startNotices,
 		s.startClaims,

@@ -22,6 +22,14 @@ type Options struct {
 	// silent node is dead, at least three times as long. Defaults 5 s and 15 s. All
 	// nodes must have the same values.
 	Beat, DeadAfter time.Duration
+	// Journal is the name of a file on a local disk. The Store records in it which
+	// messages this process is delivering, so that messages that make the process crash
+	// are detected: see [queue.DeliveryJournal]. Each node must have its own file, and
+	// each start of a node must find the file of the last one, so in a container it must
+	// be on a volume. If the node never starts again, the interruptions of its last
+	// messages are not counted. The file has 640 KiB. If Journal is empty, there is no
+	// file, and such messages are not detected.
+	Journal string
 	// Connections is the maximum number of connections to the database. Default 8.
 	Connections int
 	// Pooler means that the URL is that of a connection pooler in transaction mode,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -22,7 +23,7 @@ func TestStore(t *testing.T) {
 	queuetest.Test(t, queuetest.Config{
 		Durable: true,
 		Open: func(t *testing.T, dir string) queue.Store {
-			o := &Options{simulated: true}
+			o := &Options{simulated: true, Journal: filepath.Join(dir, "journal")}
 			return &simulation{Store: open(t, urls.url(t, dir), o)}
 		},
 		Damage: func(t *testing.T, dir string, before, after []byte) { damage(t, urls.url(t, dir), before, after) },
@@ -41,7 +42,7 @@ func TestCrash(t *testing.T) {
 	queuetest.Crash(t, queuetest.Config{
 		Durable: true,
 		Open: func(t *testing.T, dir string) queue.Store {
-			return open(t, os.Getenv(crashURL), nil)
+			return open(t, os.Getenv(crashURL), &Options{Journal: filepath.Join(dir, "journal")})
 		},
 	}, 10)
 }

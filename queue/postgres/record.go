@@ -30,7 +30,7 @@ type envelope struct {
 // the clock of the database.
 type state struct {
 	Recipients  []recipient
-	Interrupted int           `json:",omitzero"`
+	Interrupted int           `json:",omitzero"` // without the column interrupted: see journal.go
 	Due         time.Time     `json:",omitzero"` // with all its digits, which the column due does not have
 	Wait        time.Duration `json:",omitzero"`
 }

@@ -38,8 +38,8 @@ func (s *Store) Renew(ctx context.Context, owner string, until time.Time, ids ..
 // Remove. An owner whose lease has ended leases the message again. The error is
 // ErrLeaseLost if owner has no lease, and ErrNotFound if there is no such message.
 func (s *Store) leaseOf(ctx context.Context, owner, id string) (number int64, err error) {
-	if number, err := s.leases.holds(owner, id); err == nil {
-		return number, nil
+	if x, err := s.leases.holds(owner, id); err == nil {
+		return x.number, nil
 	}
 	// This is rare, so it may cost a round trip.
 	if err := s.settle(ctx); err != nil {
@@ -91,7 +91,7 @@ func (s *Store) regain(ctx context.Context, id string, x lease) (number int64, e
 	case number == 0:
 		s.leases.release(id, x.number)
 	default:
-		s.leases.add(id, number, x.schedule)
+		s.leases.add(id, number, x.interrupted, x.schedule)
 	}
 	return number, nil
 }

@@ -19,6 +19,7 @@ var (
 	_ queue.SuspensionStore  = (*Store)(nil)
 	_ queue.StoreReporter    = (*Store)(nil)
 	_ queue.Cluster          = (*Store)(nil)
+	_ queue.DeliveryJournal  = (*Store)(nil)
 )
 
 // A Store is a [queue.Store] in a PostgreSQL database. It is safe for concurrent use.
@@ -39,6 +40,7 @@ type Store struct {
 	clock   clock
 	leases  leases
 	lanes   lanes
+	journal journal
 	hops    hopIDs
 	hash    addressHash // set by startContent
 	content contentState
@@ -90,6 +92,7 @@ func (s *Store) Close() error {
 		s.cancel()
 		s.running.Wait()
 		s.db.close()
+		s.closeErr = errors.Join(s.closeErr, s.journal.close())
 	})
 	if !first {
 		return queue.ErrClosed

@@ -60,6 +60,7 @@ create table bridgehead.message (
   volatile  bigint,                       -- a node: when it ends, the message is due at once (Schedule.Volatile)
   node      bigint,                       -- the node that has leased it; null: not leased
   lease     bigint not null,              -- increases with each lease and each takeover
+  interrupted integer not null default 0, -- how often a process died while it delivered the message: see journal.go
   size      bigint not null,
   received  bigint not null,              -- 0: not set
   attempted boolean not null,
