@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -57,6 +58,16 @@ func (g *changeGroup) has(ids []string) bool {
 		}
 	}
 	return len(ids) == 0
+}
+
+// releases reports whether the group releases a message that is ready at the time by.
+func (g *changeGroup) releases(by int64) bool {
+	if g == nil {
+		return false
+	}
+	return slices.ContainsFunc(g.list, func(c *change) bool {
+		return !c.remove && c.schedule.Owner == "" && c.ready <= by
+	})
 }
 
 func (g *changeGroup) full() bool {
@@ -158,16 +169,31 @@ func (c *changes) wait(ctx context.Context) error {
 // settle waits until the changes of the messages that have been made before the call
 // are in the database. No IDs mean all messages.
 func (s *Store) settle(ctx context.Context, ids ...string) error {
-	c := &s.changes
+	return s.changes.settle(ctx, func(g *changeGroup) bool { return g.has(ids) })
+}
+
+// settleReleased waits until the changes that release messages, and that have been made
+// before the call, are in the database: those of the message id, or if id is empty, of
+// all messages that are ready at the time by. Removed messages, and those that
+// wait for longer, need no claim to wait.
+func (s *Store) settleReleased(ctx context.Context, id string, by int64) error {
+	if id != "" {
+		return s.settle(ctx, id)
+	}
+	return s.changes.settle(ctx, func(g *changeGroup) bool { return g.releases(by) })
+}
+
+// settle waits until the groups for which matters is true are in the database.
+func (c *changes) settle(ctx context.Context, matters func(*changeGroup) bool) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	collecting, recording := c.collecting, c.recording
 	for {
 		last := collecting
-		if !last.has(ids) {
+		if !matters(last) {
 			last = recording
 		}
-		if !last.has(ids) || last != c.collecting && last != c.recording {
+		if !matters(last) || last != c.collecting && last != c.recording {
 			return nil // nothing to wait for, or it has been recorded
 		}
 		if c.err != nil {

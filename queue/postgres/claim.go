@@ -2,7 +2,7 @@ package postgres
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"slices"
 	"time"
 
@@ -15,13 +15,16 @@ import (
 func (s *Store) startClaims(ctx context.Context) error {
 	s.hops.tx = s.db.tx
 	s.clock.simulated = s.opts.simulated
+	s.leases.incarnation, s.leasing.lost = s.node.incarnation, make(chan struct{}, 1)
 	s.background(s.watchLeases)
+	s.background(s.watchOrphans)
 	return s.watchClock(ctx)
 }
 
 // Claim implements [queue.Store].
 func (s *Store) Claim(ctx context.Context, c queue.Claim) ([]*queue.Message, error) {
-	if err := s.prepareClaim(ctx, &c); err != nil {
+	s.clock.learn(c.Now)
+	if err := s.prepareClaim(ctx, &c, nanos(s.clock.databaseNow())); err != nil {
 		return nil, err
 	}
 	if c.ID != "" {
@@ -51,14 +54,13 @@ func (s *Store) Claim(ctx context.Context, c queue.Claim) ([]*queue.Message, err
 	}
 }
 
-// prepareClaim begins a Claim or a Next: afterwards the database shows what this node
-// has recorded, and which of its leases are over.
-func (s *Store) prepareClaim(ctx context.Context, c *queue.Claim) error {
+// prepareClaim begins a Claim or a Next: afterwards the database shows which messages
+// this node has released that are ready at the time by, and which of its leases are over.
+func (s *Store) prepareClaim(ctx context.Context, c *queue.Claim, by int64) error {
 	if err := s.check(ctx); err != nil {
 		return err
 	}
-	s.clock.learn(c.Now)
-	if err := s.settle(ctx); err != nil {
+	if err := s.settleReleased(ctx, c.ID, by); err != nil {
 		return err
 	}
 	if err := s.endWaits(ctx); err != nil {
@@ -149,11 +151,12 @@ with lane as materialized (
 )` + claimedColumns
 
 // claimIDSQL leases one message, which is not leased, or which this node has leased
-// with number $4.
+// with number $4. Then the number stays: if the answer is lost, the lease is still valid.
+// The message may not be due, so column volatile stays.
 const claimIDSQL = `
 with claimed as (
-  update bridgehead.message m set node = $2, lease = m.lease + 1, volatile = null
-  where m.id = $3 and (m.node is null or m.lease = $4)
+  update bridgehead.message m set node = $2, lease = case when m.node = $2 and m.lease = $4 then m.lease else m.lease + 1 end
+  where m.id = $3 and (m.node is null or m.node = $2 and m.lease = $4)
   returning m.*
 )` + claimedColumns
 
@@ -251,6 +254,7 @@ func (r *row) compare(o *row, leastUrgent bool) int {
 
 // lease runs a statement that leases messages, and adds the leases of c.Owner.
 func (s *Store) lease(ctx context.Context, c *queue.Claim, statement func(node int64) (string, []any)) ([]*row, error) {
+	defer s.leasing.begin()()
 	node, err := s.node.incarnation()
 	if err != nil {
 		return nil, err
@@ -272,32 +276,32 @@ func (s *Store) lease(ctx context.Context, c *queue.Claim, statement func(node i
 			return rs.Err()
 		})
 	})
-	if err != nil {
+	if err == nil {
+		err = s.addLeases(ctx, c, node, rows)
+	} else if !errors.Is(err, errOutcomeUnknown) {
 		return nil, err
 	}
-	return rows, s.addLeases(ctx, c, node, rows)
+	if err != nil {
+		s.leasing.doubt() // the database may have leased messages
+		return nil, err
+	}
+	return rows, nil
 }
 
-// addLeases records leases that the database has given to this node.
+// addLeases records leases that the database has given to this node, all or none.
 func (s *Store) addLeases(ctx context.Context, c *queue.Claim, node int64, rows []*row) error {
 	hops := make([]int32, len(rows))
 	for i, r := range rows {
 		hops[i] = r.hop
 	}
 	names, err := s.hops.names(ctx, hops)
-	for _, r := range rows {
+	for i := 0; i < len(rows) && err == nil; i++ {
+		r := rows[i]
 		sch := s.clock.schedule(r.due, r.wait)
 		sch.Hop, sch.Owner, sch.Until = names[r.hop], c.Owner, c.Until
-		s.leases.add(r.id, r.number, r.interrupted, sch)
+		err = s.leases.add(node, r.id, r.number, r.interrupted, sch)
 	}
-	if err != nil {
-		return err
-	}
-	if now, err := s.node.incarnation(); err != nil || now != node {
-		s.leases.reset()
-		return fmt.Errorf("%w: this node was declared dead during a claim", queue.ErrUnavailable)
-	}
-	return nil
+	return err
 }
 
 // messages decodes rows. Those that are damaged are put aside.

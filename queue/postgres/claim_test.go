@@ -20,7 +20,7 @@ func fill(t testing.TB, s *Store, n int, hop queue.NextHop, prefix string, ready
 		t.Fatal(err)
 	}
 	const sql = `insert into bridgehead.message (id, hop, prio, ready, due, wait, lease, size, received, attempted, slot, content, sender, rcpts, envelope, state)
-		select x.id, $1, 0, $2::bigint + x.n * 1000000, null, 0, 0, 0, 0, false, 0, 0, 0, '{}', x.envelope, x.state
+		select x.id, $1, 0, $2::bigint + x.n * 1000000, null, 0, 1, 0, 0, false, 0, 0, 0, '{}', x.envelope, x.state
 		from unnest($3::text[], $4::bytea[], $5::bytea[]) with ordinality x (id, envelope, state, n)`
 	for n > 0 {
 		var ids []string

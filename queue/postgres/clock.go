@@ -147,6 +147,14 @@ func (c *clock) due(s queue.Schedule) (ready int64, due *int64, wait int64) {
 	return n, &n, int64(max(s.Wait, 0))
 }
 
+// resets reports whether a message with the schedule s must be made due when this
+// process ends: it is volatile, and its column due is still in the future. Usually due is
+// not, for example while mail for a dead next hop waits for the hop. So a takeover need
+// not write these rows.
+func (c *clock) resets(s queue.Schedule, due *int64) bool {
+	return s.Volatile && due != nil && *due > nanos(c.databaseNow())
+}
+
 // schedule returns Due and Wait of the schedule with the columns due and wait.
 func (c *clock) schedule(due *int64, wait int64) queue.Schedule {
 	s := queue.Schedule{Wait: time.Duration(wait)}

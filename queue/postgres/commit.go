@@ -241,11 +241,8 @@ func (s *Store) finishOne(p *put, node int64, err error) {
 	case abandoned:
 		s.discard(p.row.id, node)
 	case p.row.leased:
-		s.leases.add(p.row.id, firstLease, 0, p.schedule)
-		// If this node was declared dead in the meantime, it has no leases.
-		if now, _ := s.node.incarnation(); now != node {
-			s.leases.release(p.row.id, firstLease)
-		}
+		// If this node was declared dead in the meantime, other nodes deliver the message.
+		_ = s.leases.add(node, p.row.id, firstLease, 0, p.schedule)
 	default:
 		s.lanes.wrote(p.row.hop, p.row.prio, p.row.ready, p.row.id)
 	}

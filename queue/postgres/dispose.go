@@ -164,7 +164,7 @@ func (s *Store) changeRows(ctx context.Context, cs []*change) (*changeRows, erro
 			return nil, err
 		}
 		hops[i], readies[i], dues[i], waits[i] = c.hop, c.ready, c.due, c.wait
-		volatiles[i], leaseds[i], attempteds[i] = c.schedule.Volatile, c.schedule.Owner != "", attempted(c.recipients)
+		volatiles[i], leaseds[i], attempteds[i] = s.clock.resets(c.schedule, c.due), c.schedule.Owner != "", attempted(c.recipients)
 		rcpts[i] = arrayText(s.hash.recipients(c.recipients))
 	}
 	removedIDs, removedNodes, removedLeases := changeKeys(rows.removed)

@@ -26,26 +26,39 @@ func (s *Store) endLeases(ctx context.Context, now time.Time) error {
 	for i, o := range os {
 		ids[i], numbers[i], readys[i] = o.id, o.number, s.readyAfter(o.lease)
 	}
-	var ended []laneBegin
-	err := s.db.tx(ctx, func(b *pgx.Batch) {
-		ended = nil
-		b.Queue(endLeasesSQL, ids, numbers, readys).Query(func(rows pgx.Rows) error {
+	// An Update that keeps a lease must not be recorded after its end.
+	if err := s.settle(ctx, ids...); err != nil {
+		return err
+	}
+	if _, err := s.writeLanes(ctx, endLeasesSQL, ids, numbers, readys); err != nil {
+		return err
+	}
+	s.leases.end(os)
+	return nil
+}
+
+// writeLanes runs a statement that ends leases, and returns the number of messages that
+// can be claimed now. The statement returns hop, prio, ready and id of each.
+func (s *Store) writeLanes(ctx context.Context, sql string, args ...any) (n int, err error) {
+	var written []laneBegin
+	err = s.db.tx(ctx, func(b *pgx.Batch) {
+		written = nil
+		b.Queue(sql, args...).Query(func(rows pgx.Rows) error {
 			var l laneBegin
 			_, err := pgx.ForEachRow(rows, []any{&l.hop, &l.prio, &l.ready, &l.id}, func() error {
-				ended = append(ended, l)
+				written = append(written, l)
 				return nil
 			})
 			return err
 		})
 	})
 	if err != nil {
-		return err
+		return 0, err
 	}
-	for _, l := range ended {
+	for _, l := range written {
 		s.lanes.wrote(l.hop, l.prio, l.ready, l.id)
 	}
-	s.leases.end(os)
-	return nil
+	return len(written), nil
 }
 
 // readyAfter returns the column ready after the end of a lease: the later of its end

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"fmt"
 	"sync"
 	"time"
 
@@ -27,8 +28,14 @@ import (
 //     does not, and Remove, call release, when the record has its place in a group. The
 //     row of a message that is not in leases any more is leased until the record is
 //     written.
-//   - A node that the others have taken for dead calls reset.
+//   - A node that the others have taken for dead calls reset, and begins a new
+//     incarnation. add refuses a lease of an earlier one.
+//   - A row that is leased although no part of this node knows it is freed: see
+//     orphans.go.
 type leases struct {
+	// incarnation returns the present one. It is set by Open.
+	incarnation func() (int64, error)
+
 	mu   sync.Mutex
 	byID map[string]lease // guarded by mu
 	// earliest is not after any Until in byID that is not ended. Guarded by mu.
@@ -52,11 +59,19 @@ const (
 	lookAgain = 10 * time.Minute
 )
 
-// add records a new lease on a message. s.Owner has it.
-func (l *leases) add(id string, number int64, interrupted int, s queue.Schedule) {
+// add records a new lease on a message, which the database has given to an incarnation
+// of this node. s.Owner has it. If another incarnation has begun, or this one has ended,
+// the lease is lost, and add returns an error.
+func (l *leases) add(node int64, id string, number int64, interrupted int, s queue.Schedule) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	// The incarnation ends before reset is called. So reset removes the lease, or add
+	// refuses it.
+	if now, err := l.incarnation(); err != nil || now != node {
+		return fmt.Errorf("%w: this node was declared dead before it knew that it had leased a message", queue.ErrUnavailable)
+	}
 	l.set(id, lease{number: number, interrupted: interrupted, schedule: s})
+	return nil
 }
 
 func (l *leases) set(id string, x lease) {

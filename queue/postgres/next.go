@@ -11,7 +11,9 @@ import (
 // Next implements [queue.Store]. It does not know when the leases of other nodes end.
 // When that happens, the nodes get a notice.
 func (s *Store) Next(ctx context.Context, c queue.Claim) (time.Time, error) {
-	if err := s.prepareClaim(ctx, &c); err != nil {
+	s.clock.learn(c.Now)
+	c.ID = ""
+	if err := s.prepareClaim(ctx, &c, math.MaxInt64); err != nil {
 		return time.Time{}, err
 	}
 	if s.lanes.scanDue(true) {

@@ -92,7 +92,7 @@ func TestTakeover(t *testing.T) {
 	defer wake()
 	old := b.node.id.Load()
 	insert(t, a, "one", old, nil)
-	b.leases.add("one", 7, 0, queue.Schedule{Owner: "q", Until: time.Now().Add(time.Hour)})
+	b.leases.add(old, "one", 7, 0, queue.Schedule{Owner: "q", Until: time.Now().Add(time.Hour)})
 	if err := b.MayBegin("q", "one"); err != nil {
 		t.Fatal(err)
 	}

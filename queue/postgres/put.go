@@ -77,7 +77,7 @@ func (s *Store) Put(ctx context.Context, m *queue.Message, sched queue.Schedule)
 func (s *Store) newPut(ctx context.Context, m *queue.Message, sched queue.Schedule) (*put, error) {
 	r := newRow{
 		id: m.ID, prio: priority(m), size: m.Content.Size(), received: nanos(m.Received),
-		leased: sched.Owner != "", volatile: sched.Volatile, attempted: attempted(m.Recipients),
+		leased: sched.Owner != "", attempted: attempted(m.Recipients),
 		content: newContent{s.contentKey(), m.Content}, sender: s.hash.of(m.From),
 		rcpts: arrayText(s.hash.recipients(m.Recipients)),
 	}
@@ -96,6 +96,7 @@ func (s *Store) newPut(ctx context.Context, m *queue.Message, sched queue.Schedu
 		return nil, err
 	}
 	r.ready, r.due, r.wait = s.clock.due(sched)
+	r.volatile = s.clock.resets(sched, r.due)
 	p.row = r
 	return p, nil
 }

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -63,37 +64,47 @@ func (s *Store) leaseOf(ctx context.Context, owner, id string) (number int64, er
 	return 0, queue.ErrLeaseLost
 }
 
-// regainSQL leases a message again if no other owner has leased it since.
+// regainSQL leases a message again if no other owner has leased it since. The end of
+// the lease may have come before the record of an Update that kept it: then the row is
+// leased with the number.
 const regainSQL = `
-update bridgehead.message set node = $1, lease = lease + 1
-where id = $2 and lease = $3 and node is null
-returning lease`
+with regained as (
+	update bridgehead.message set node = $3, lease = lease + 1
+	where id = $4 and lease = $5 and (node is null or node = $3)
+	returning id)
+insert into bridgehead.outcome (store, number, missing)
+values ($1, $2, array(select 1 where not exists (select from regained)))
+returning missing`
+
+// regainTimeout is how long an owner waits for the answer of the database whether it has
+// the lease again.
+const regainTimeout = 10 * time.Second
 
 // regain leases a message again whose lease x has ended. The number is 0 if another
-// owner has leased it since, or if it is not in the store.
+// owner has leased it since, or if it is not in the store. The outcome is always found
+// out, because the number of the new lease must be known: otherwise a result of this
+// owner could not be recorded, although no other owner has the message.
 func (s *Store) regain(ctx context.Context, id string, x lease) (number int64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, regainTimeout)
+	defer cancel()
+	defer s.leasing.begin()()
 	node, err := s.node.incarnation()
 	if err != nil {
 		return 0, err
 	}
-	err = s.db.tx(ctx, func(b *pgx.Batch) {
-		number = 0
-		b.Queue(regainSQL, node, id, x.number).Query(func(rows pgx.Rows) error {
-			if rows.Next() {
-				return rows.Scan(&number)
-			}
-			return rows.Err()
-		})
-	})
+	g := s.groups.new()
+	err = s.once(ctx, g, func(b *pgx.Batch) { g.queue(b, regainSQL, g.store, g.number, node, id, x.number) })
 	switch {
 	case err != nil:
+		if errors.Is(err, errOutcomeUnknown) {
+			s.leasing.doubt()
+		}
 		return 0, err
-	case number == 0:
+	case len(g.missing) > 0:
 		s.leases.release(id, x.number)
-	default:
-		s.leases.add(id, number, x.interrupted, x.schedule)
+		return 0, nil
 	}
-	return number, nil
+	return x.number + 1, s.leases.add(node, id, x.number+1, x.interrupted, x.schedule)
 }
 
 // exists reports whether a message is in the database.

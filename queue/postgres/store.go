@@ -39,6 +39,7 @@ type Store struct {
 	node    *node
 	clock   clock
 	leases  leases
+	leasing leasing
 	lanes   lanes
 	journal journal
 	hops    hopIDs

@@ -57,7 +57,7 @@ create table bridgehead.message (
   ready     bigint not null,              -- the message can be claimed from then on, if it is not leased
   due       bigint,                       -- as in queue.Schedule; null: none
   wait      bigint not null,              -- nanoseconds, as in queue.Schedule
-  volatile  bigint,                       -- a node: when it ends, the message is due at once (Schedule.Volatile)
+  volatile  bigint,                       -- a node: when it ends, the message is due at once (Schedule.Volatile); null if it is due anyway
   node      bigint,                       -- the node that has leased it; null: not leased
   lease     bigint not null,              -- increases with each lease and each takeover
   interrupted integer not null default 0, -- how often a process died while it delivered the message: see journal.go
