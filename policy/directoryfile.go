@@ -87,6 +87,14 @@ func (d *FileDirectory) Load() error {
 	return d.failed
 }
 
+// Err returns why the file could not be used when it was last read, or nil. The previous
+// list, if there is one, stays in use.
+func (d *FileDirectory) Err() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.failed
+}
+
 // list returns the list in use.
 func (d *FileDirectory) list(now time.Time) (map[string]bool, error) {
 	interval := d.Interval

@@ -26,26 +26,8 @@
 package main
 
 import (
-	"flag"
-	"log/slog"
-	"os"
-
-	"github.com/bridgehead-mail/bridgehead/policy/gateway"
+	"github.com/bridgehead-mail/bridgehead/examples/internal/program"
+	"github.com/bridgehead-mail/bridgehead/examples/internal/yamlfile"
 )
 
-func main() {
-	var s settings
-	flag.StringVar(&s.listen, "listen", ":25", "`address` to listen on, as :25 or 10.1.0.25:25")
-	flag.Func("domains", "`domains` of the organization, separated by commas; required", s.setDomains)
-	flag.Func("bridgehead", "IP `address[:port]` of the organization's bridgehead; required. The default port is 25", s.setBridgehead)
-	flag.Func("recipients", "`file` with the organization's mailboxes, one address a line; read again when it changes.\nDefault: the bridgehead refuses unknown mailboxes", s.readRecipients)
-	flag.StringVar(&s.hostname, "hostname", "", "`name` of this relay in its greeting, in EHLO and in Received; default: the host name of the system")
-	flag.StringVar(&s.spool, "spool", "", "`folder` of the queue; required")
-	flag.Func("dns", "DNS `servers` as host or host:port, separated by commas; default: those of the system", s.setDNS)
-	flag.IntVar(&s.port, "port", 25, "TCP `port` of the MX hosts; another value than 25 is for tests")
-	s.console.Define(flag.CommandLine)
-	flag.Parse()
-	os.Exit(gateway.Main("perimeter", flag.Args(), os.Stderr, func(log *slog.Logger) (gateway.Runner, error) {
-		return newRelay(&s, log)
-	}))
-}
+func main() { yamlfile.Main("perimeter", func() program.Gateway { return new(perimeter) }) }

@@ -2,57 +2,35 @@ package main
 
 import (
 	"errors"
-	"strings"
+	"flag"
 
-	"github.com/bridgehead-mail/bridgehead/policy"
-	"github.com/bridgehead-mail/bridgehead/policy/gateway/console"
+	"github.com/bridgehead-mail/bridgehead/examples/internal/program"
 	"github.com/bridgehead-mail/bridgehead/routing"
 )
 
-// settings are the values of the flags.
-type settings struct {
-	console                 console.Flags
-	listen, hostname, spool string
-	domains                 []string
-	bridgehead              routing.SmartHost
-	recipients              policy.Directory // nil: the bridgehead checks them
-	dns                     routing.DNSResolver
-	port                    int
+// perimeter has the settings of this gateway.
+type perimeter struct {
+	listen     string
+	domains    program.List
+	bridgehead routing.SmartHost
+	recipients string
+	port       int
 }
 
-func (s *settings) setDomains(list string) error {
-	s.domains = strings.Split(list, ",")
-	return nil
+// Define implements program.Gateway.
+func (p *perimeter) Define(f *flag.FlagSet) {
+	f.StringVar(&p.listen, "listen", ":25", "`address` to listen on, as :25 or 10.1.0.25:25")
+	f.Var(&p.domains, "domains", "`domains` of the organization, separated by commas; required")
+	f.Func("bridgehead", "IP `address[:port]` of the organization's bridgehead; required. The default port is 25", p.setBridgehead)
+	f.StringVar(&p.recipients, "recipients", "", "`file` with the organization's mailboxes, one address a line, which is read again when it changes;\ndefault: the bridgehead refuses unknown mailboxes")
+	f.IntVar(&p.port, "port", 25, "TCP `port` of the MX hosts; another value than 25 is for tests")
 }
 
 // setBridgehead requires an IP address: the bridgehead is known by it.
-func (s *settings) setBridgehead(host string) error {
-	s.bridgehead.Host = host
-	if _, ok := s.bridgehead.Addr(); !ok {
+func (p *perimeter) setBridgehead(host string) error {
+	p.bridgehead.Host = host
+	if _, ok := p.bridgehead.Addr(); !ok {
 		return errors.New("not an IP address, with a port or without")
-	}
-	return nil
-}
-
-func (s *settings) readRecipients(path string) error {
-	file := &policy.FileDirectory{Path: path}
-	s.recipients = file
-	return file.Load()
-}
-
-func (s *settings) setDNS(servers string) error {
-	s.dns.Servers = strings.Split(servers, ",")
-	return nil
-}
-
-func (s *settings) check() error {
-	switch {
-	case len(s.domains) == 0:
-		return errors.New("-domains: is required")
-	case s.bridgehead.Host == "":
-		return errors.New("-bridgehead: is required")
-	case s.spool == "":
-		return errors.New("-spool: is required")
 	}
 	return nil
 }

@@ -26,7 +26,9 @@ func TestFirstRuns(t *testing.T) {
 				line = strings.ReplaceAll(line, "/tmp/", dir+"/")
 				switch command, remark, _ := strings.Cut(line, " #"); {
 				case strings.HasPrefix(line, "go run ./examples/"+gateway+" "):
-					f.start(command)
+					f.start(strings.TrimPrefix(command, "go run ./examples/"+gateway))
+				case strings.HasPrefix(line, "go -C examples/"+gateway+" run . "):
+					f.start(strings.TrimPrefix(command, "go -C examples/"+gateway+" run ."))
 				case strings.HasPrefix(line, "swaks "):
 					f.swaks(command, remark)
 				default:
@@ -66,9 +68,9 @@ func (f *firstRun) commands() (lines []string) {
 	return lines
 }
 
-// start starts the gateway, with free ports for those of the README.
+// start starts the gateway with flags, and with free ports for those of the README.
 func (f *firstRun) start(command string) {
-	args := strings.Fields(strings.ReplaceAll(command, ":2525", ":0"))[3:]
+	args := strings.Fields(strings.ReplaceAll(command, ":2525", ":0"))
 	for i := range args {
 		args[i] = strings.Trim(args[i], "'")
 	}

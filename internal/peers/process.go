@@ -60,7 +60,11 @@ func RefuseSelf(t testing.TB, env string, args ...string) (wrote string) {
 func Build(t testing.TB, folder string) (program string) {
 	t.Helper()
 	program = filepath.Join(t.TempDir(), filepath.Base(folder))
-	if out, err := exec.Command("go", "build", "-o", program, folder).CombinedOutput(); err != nil {
+	cmd := exec.Command("go", "build", "-o", program, folder)
+	if info, err := os.Stat(folder); err == nil && info.IsDir() { // it may be in another module
+		cmd.Args[len(cmd.Args)-1], cmd.Dir = ".", folder
+	}
+	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("building %s: %v\n%s", folder, err, out)
 	}
 	return program

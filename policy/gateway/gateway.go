@@ -69,7 +69,7 @@ type Gateway struct {
 	Tracking *tracking.Log
 	// Parts are other parts of the relay that inherit settings, for example a
 	// pickup.Folder, a routing.Fetcher in Tasks or a console.Console. Validate
-	// calls their method Validate if they have one.
+	// calls their method Validate if they have one, and Health their method Health.
 	Parts []Inheritor
 	// Closers are closed at the end, in the order given, also when Run fails.
 	// Examples are the routing.Router, the queue's Store and the protocol logs.

@@ -20,7 +20,8 @@ type Health struct {
 
 // A HealthCheck is the result of one check.
 type HealthCheck struct {
-	// Name is what was checked: "relay", "queue", "store" or "listener".
+	// Name is what was checked: "relay", "queue", "store", "listener", or the name
+	// that a part of the relay has given.
 	Name string `json:"name"`
 	OK   bool   `json:"ok"`
 	// Detail is the reason if the check failed. Otherwise it may have a state
@@ -54,6 +55,7 @@ func (g *Gateway) enter(p phase) { g.phase.Store(int32(p)) }
 //     is not a queue.StoreReporter, Sync must succeed. Its Detail has the warnings of
 //     a StoreReporter.
 //   - listener, one for each: it is open.
+//   - each of Gateway.Parts that has a method Health() HealthCheck.
 //
 // Deliveries that wait do not make a relay unhealthy, for example because they are
 // paused or because no next hop answers: the relay still accepts mail. If ctx ends
@@ -67,6 +69,11 @@ func (g *Gateway) Health(ctx context.Context) Health {
 	if now != notStarted {
 		for _, l := range g.Listeners {
 			checks = append(checks, l.health())
+		}
+	}
+	for _, part := range g.Parts {
+		if p, is := part.(interface{ Health() HealthCheck }); is && !isNil(p) {
+			checks = append(checks, p.Health())
 		}
 	}
 	h := Health{OK: true, Checks: checks}

@@ -88,10 +88,21 @@ func (g *Gateway) setHostname() {
 	g.log(slog.LevelInfo, "Hostname is not set, the name of the system is used", "hostname", name)
 }
 
-// isHostName reports whether a name can be the name of a server.
+// isHostName reports whether a name can be the name of a server: letters, digits and
+// hyphens, which are not at the beginning or end of a label, and not an IP address
+// (RFC 1123, 2.1).
 func isHostName(name string) bool {
-	_, err := addr.Domain(name)
-	return err == nil && !strings.HasPrefix(name, "[")
+	name, err := addr.HostName(name)
+	if err != nil || strings.Contains(name, "_") {
+		return false
+	}
+	last := ""
+	for last = range strings.SplitSeq(name, ".") {
+		if strings.HasPrefix(last, "-") || strings.HasSuffix(last, "-") {
+			return false
+		}
+	}
+	return strings.Trim(last, "0123456789") != ""
 }
 
 // shared are the settings that the parts of a relay share.

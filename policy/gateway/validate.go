@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,6 +28,14 @@ import (
 func (g *Gateway) Validate() error {
 	g.inherit()
 	return g.validate().errs()
+}
+
+// Warnings returns the settings that are probably wrong, although the relay can run
+// with them. Run logs them. Like Validate, it first gives the parts the settings that
+// they inherit.
+func (g *Gateway) Warnings() []Finding {
+	g.inherit()
+	return slices.DeleteFunc(g.validate(), func(f Finding) bool { return f.Severity != Warning })
 }
 
 // validate returns errors and warnings.

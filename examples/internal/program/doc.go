@@ -1,0 +1,28 @@
+// Package program has what all reference gateways share: flags and a
+// configuration file with the same names, logs, limits, the console and metrics,
+// folders for files, and a reload that terminates nothing. The package of a gateway
+// has only what differs: who may send mail to whom, and where the mail goes.
+//
+//	func main() { program.Main("perimeter", func() program.Gateway { return new(perimeter) }) }
+//
+//	type perimeter struct{ domains program.List }
+//
+//	func (p *perimeter) Define(f *flag.FlagSet) {
+//		f.Var(&p.domains, "domains", "accepted `domains`; required")
+//	}
+//
+//	func (p *perimeter) Build(k *program.Kit) program.Rules {
+//		k.Require("domains", len(p.domains) > 0)
+//		srv := k.Server("internet")
+//		...
+//		return program.Rules{Table: table, Receive: []program.Receive{{Server: srv, Address: k.Listen}}}
+//	}
+//
+// # Start, check, reload
+//
+// The settings are read and Build is called at the start, for -check, and again
+// when the process gets SIGHUP or a file that Build has read with the Kit has
+// changed. New sessions and the queue then use the new Rules. Existing sessions
+// continue with the previous ones for ten minutes. If anything is wrong, nothing
+// changes, and the log and the console say which setting is wrong.
+package program

@@ -1,0 +1,133 @@
+package program
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+)
+
+// maxFile is the largest size of a file with settings, in bytes.
+const maxFile = 16 << 20
+
+// files are the files that have been read, as they were then.
+type files map[string]version
+
+// A version identifies a state of a file.
+type version struct {
+	size  int64
+	mtime time.Time
+	info  fs.FileInfo // nil: the file could not be read
+}
+
+func (v version) same(o version) bool {
+	if v.info == nil || o.info == nil {
+		return v.info == nil && o.info == nil
+	}
+	return v.size == o.size && v.mtime.Equal(o.mtime) && os.SameFile(v.info, o.info)
+}
+
+func versionOf(path string) version {
+	info, err := os.Stat(path)
+	if err != nil {
+		return version{}
+	}
+	return version{info.Size(), info.ModTime(), info}
+}
+
+// read reads a file, without the byte order mark that editors of Windows write.
+func (f *files) read(path string) ([]byte, error) {
+	if *f == nil {
+		*f = make(files)
+	}
+	(*f)[path] = versionOf(path)
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.LimitReader(file, maxFile+1))
+	if err == nil && len(text) > maxFile {
+		err = fmt.Errorf("%s: longer than %d bytes", path, maxFile)
+	}
+	return bytes.TrimPrefix(text, []byte("\ufeff")), err
+}
+
+// changed returns the files that are not as they were.
+func (f files) changed() (paths []string) {
+	for path, v := range f {
+		if !versionOf(path).same(v) {
+			paths = append(paths, path)
+		}
+	}
+	return paths
+}
+
+// ReadFile reads the file of a setting, without a byte order mark. If the file
+// changes, the gateway reloads. An empty path returns nil.
+func (k *Kit) ReadFile(setting, path string) []byte {
+	if path == "" {
+		return nil
+	}
+	text, err := k.files.read(path)
+	k.Fault(setting, err)
+	return text
+}
+
+// Secret returns the first line of the file of a setting. The file must not be
+// readable for other users.
+func (k *Kit) Secret(setting, path string) string {
+	if path == "" {
+		return ""
+	}
+	line, _, _ := strings.Cut(string(k.ReadFile(setting, path)), "\n")
+	line = strings.TrimRight(line, "\r")
+	info := k.files[path].info
+	switch {
+	case info == nil: // ReadFile has reported it
+	case info.Mode().IsRegular() && info.Mode().Perm()&0o007 != 0:
+		k.Fault(setting, fmt.Errorf("%s: other users can read or write it (mode %04o, want 0600)", path, info.Mode().Perm()))
+	case line == "":
+		k.Fault(setting, fmt.Errorf("%s: the first line is empty", path))
+	}
+	return line
+}
+
+// Roots returns the certificates of the file of a setting; nil if path is empty.
+func (k *Kit) Roots(setting, path string) *x509.CertPool {
+	if path == "" {
+		return nil
+	}
+	text, pool := k.ReadFile(setting, path), x509.NewCertPool()
+	if text != nil && !pool.AppendCertsFromPEM(text) {
+		k.Fault(setting, fmt.Errorf("no certificate in %s", path))
+	}
+	return pool
+}
+
+// certificate reads -cert and -key.
+func (k *Kit) certificate() *tls.Config {
+	if k.Cert == "" && k.Key == "" {
+		return nil
+	}
+	if k.Cert == "" || k.Key == "" {
+		k.Fault("cert", errors.New("-cert and -key are required together"))
+		return nil
+	}
+	cert, key := k.ReadFile("cert", k.Cert), k.ReadFile("key", k.Key)
+	if cert == nil || key == nil {
+		return nil
+	}
+	pair, err := tls.X509KeyPair(cert, key)
+	if err != nil {
+		k.Fault("cert", err)
+		return nil
+	}
+	return &tls.Config{Certificates: []tls.Certificate{pair}}
+}

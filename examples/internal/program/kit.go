@@ -1,0 +1,173 @@
+package program
+
+import (
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/bridgehead-mail/bridgehead/policy"
+	"github.com/bridgehead-mail/bridgehead/policy/gateway"
+	"github.com/bridgehead-mail/bridgehead/queue"
+	"github.com/bridgehead-mail/bridgehead/queue/spool"
+	"github.com/bridgehead-mail/bridgehead/routing"
+	"github.com/bridgehead-mail/bridgehead/smtpclient"
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
+)
+
+// A Kit has the parts from which Build makes rules. Build may set defaults of
+// Settings that depend on its own settings.
+type Kit struct {
+	*loaded
+	Queue    *queue.Queue
+	Router   *routing.Router
+	Resolver routing.Resolver
+	Logger   *slog.Logger
+
+	parts       *parts
+	tls         *tls.Config
+	directories map[string]*policy.FileDirectory // by setting
+}
+
+// Fault reports that a setting is wrong. A nil error is no fault.
+func (k *Kit) Fault(setting string, err error) { k.fault(setting, err) }
+
+// Require reports that a setting is missing, unless set is true.
+func (k *Kit) Require(setting string, set bool) {
+	if !set {
+		k.Fault(setting, errors.New("is required"))
+	}
+}
+
+// Fixed names settings of the gateway that cannot change while it runs.
+func (k *Kit) Fixed(settings ...string) { k.restart = append(k.restart, settings...) }
+
+// TLSConfig has the certificate of -cert; nil if there is none.
+func (k *Kit) TLSConfig() *tls.Config { return k.tls }
+
+// Server returns a server with the limits, the certificate and the logs that all
+// receive connectors have.
+func (k *Kit) Server(name string) *smtpserver.Server {
+	srv := &smtpserver.Server{
+		Name: name, TLSConfig: k.tls, ProtocolLog: k.parts.received,
+		Limits: smtpserver.Limits{
+			MessageSize: int64(k.MaxSize), Recipients: k.MaxRecipients, Connections: k.MaxConnections,
+			ConnectionsPerAddr: k.MaxPerClient, MessageRate: k.Rate,
+		},
+	}
+	if k.parts.store != nil {
+		srv.ContentFile = k.parts.store.CreateFile
+	}
+	return srv
+}
+
+// Transport returns an SMTP transport with the protocol log.
+func (k *Kit) Transport(name string) *smtpclient.Transport {
+	return &smtpclient.Transport{Name: name, ProtocolLog: k.parts.sent}
+}
+
+// Install adds the policies of a gate to a server. It reports an error for the
+// setting.
+func (k *Kit) Install(setting string, gate *policy.Gate, srv *smtpserver.Server) {
+	gate.Queue = k.Queue
+	if len(k.faults) == 0 { // otherwise the gate may be incomplete
+		k.Fault(setting, gate.Install(srv))
+	}
+}
+
+// Table makes the routing table. Mail to an address at which the gateway listens
+// would be a loop, so it is an error. domains are the accepted domains whose MX
+// records name this gateway.
+func (k *Kit) Table(domains []policy.Domain, connectors ...routing.Connector) *routing.Table {
+	s := routing.Site{}
+	if k.Hostname != "" {
+		s.Names = []string{k.Hostname}
+	}
+	for _, d := range domains {
+		s.Domains = append(s.Domains, d.Name)
+	}
+	if a, err := ListenAddr(k.Listen); err == nil && k.Listen != "" {
+		s.Addrs = []netip.AddrPort{a}
+	}
+	if len(k.faults) > 0 {
+		return nil
+	}
+	table, err := s.NewTable(connectors...)
+	if err != nil {
+		k.faults = append(k.faults, fault{name: "routing", text: err.Error()})
+	}
+	return table
+}
+
+// Recipients returns the directory in the file of a setting. It is read again when
+// the file changes; if the new file is not valid, the previous list stays in use, and
+// the log and the console report it. An empty path returns nil.
+func (k *Kit) Recipients(setting, path string) policy.Directory {
+	if path == "" {
+		return nil
+	}
+	d := &policy.FileDirectory{Path: path, Logger: k.Logger}
+	k.Fault(setting, d.Load())
+	k.directories[setting] = d
+	return d
+}
+
+// ListenAddr parses "address:port" and ":port".
+func ListenAddr(s string) (netip.AddrPort, error) {
+	host, port, err := net.SplitHostPort(s)
+	n, err2 := strconv.ParseUint(port, 10, 16)
+	a := netip.IPv4Unspecified()
+	var err3 error
+	if host != "" {
+		a, err3 = netip.ParseAddr(host)
+	}
+	if errors.Join(err, err2, err3) != nil {
+		return netip.AddrPort{}, errors.New(strconv.Quote(s) + " is not an address with a port, as :25 or 10.1.0.25:25")
+	}
+	return netip.AddrPortFrom(a, uint16(n)), nil
+}
+
+// parts are the parts of a gateway that a reload does not replace.
+type parts struct {
+	queue    *queue.Queue
+	router   *routing.Router
+	resolver *routing.DNSResolver
+	received *smtpserver.ProtocolLogWriter
+	sent     *smtpclient.ProtocolLogWriter
+	log      *slog.Logger
+	hooks    hooks
+	store    *spool.Spool // nil: the settings are only checked
+}
+
+// kit returns a Kit for settings that have been read.
+func (p *parts) kit(l *loaded) *Kit {
+	k := &Kit{loaded: l, Queue: p.queue, Router: p.router, Resolver: p.resolver, Logger: p.log, parts: p,
+		directories: make(map[string]*policy.FileDirectory)}
+	k.tls = k.certificate()
+	k.Require("spool", strings.TrimSpace(k.Spool) != "")
+	k.checkHostname()
+	return k
+}
+
+// checkHostname checks the host name before other parts use it.
+func (k *Kit) checkHostname() {
+	err := (&gateway.Gateway{Hostname: k.Hostname}).Validate() // it also reports that there is no queue
+	many, _ := err.(interface{ Unwrap() []error })
+	for _, one := range many.Unwrap() {
+		if f, is := errors.AsType[*gateway.Finding](one); is && f.Subject == "Hostname" {
+			k.Fault("hostname", errors.New(f.Text))
+		}
+	}
+}
+
+// Pressure returns the back pressure that defers mail from outside when the disk of the
+// spool is nearly full or the queue is long.
+func (k *Kit) Pressure() *policy.Pressure {
+	if k.parts.store == nil {
+		return nil // a check does not make the folder of the spool
+	}
+	return &policy.Pressure{Resources: []policy.Resource{policy.DiskUse(k.Spool), policy.QueueLength(k.parts.store)}}
+}

@@ -1,0 +1,169 @@
+package program
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/bridgehead-mail/bridgehead/policy"
+	"github.com/bridgehead-mail/bridgehead/policy/gateway"
+	"github.com/bridgehead-mail/bridgehead/queue"
+	"github.com/bridgehead-mail/bridgehead/routing"
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
+)
+
+// A Gateway is what differs between the gateways: its settings, and its rules.
+type Gateway interface {
+	// Define defines the flags of the gateway's own settings.
+	Define(f *flag.FlagSet)
+	// Build checks the settings and makes the rules. It tells k each fault. It
+	// opens no socket, and no file except by methods of k.
+	Build(k *Kit) Rules
+}
+
+// Rules are the parts of a gateway that a reload replaces.
+type Rules struct {
+	// Receive are the receive connectors. A reload must make the same number,
+	// with the same addresses.
+	Receive []Receive
+	// Table has the send connectors.
+	Table *routing.Table
+	// Domains are the accepted domains, for the comparison of settings.
+	Domains []policy.Domain
+	// Hooks are called with each message before it is stored.
+	Hooks []queue.Hook
+
+	// These are used at the start only. A reload does not replace them.
+
+	// Servers have no listener.
+	Servers []*smtpserver.Server
+	Parts   []gateway.Inheritor
+	Tasks   []func(context.Context) error
+	Closers []io.Closer
+}
+
+// Receive is a receive connector with its address.
+type Receive struct {
+	Server  *smtpserver.Server
+	Address string
+	Setting string // the name of the setting with the address; default "listen"
+}
+
+// A Program is the program of a gateway.
+type Program struct {
+	Name string
+	// New makes a Gateway. It is called each time that the settings are read.
+	New func() Gateway
+	// ReadFile reads a configuration file. Without it, there is no flag -config.
+	ReadFile func(path string, text []byte) ([]Setting, error)
+}
+
+// Main is the main function of a gateway.
+func Main(name string, newGateway func() Gateway) {
+	(&Program{Name: name, New: newGateway}).Main()
+}
+
+// Main runs the gateway with the arguments of the process, and ends the process.
+func (p *Program) Main() { os.Exit(p.Run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// Run runs the gateway until the process gets SIGINT or SIGTERM, and returns the
+// exit status: 0 for success, 1 if the relay has failed, 2 if a setting is wrong.
+func (p *Program) Run(args []string, stdout, stderr io.Writer) int {
+	// Before anything else, because SIGHUP ends a process by default.
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	l := p.parse(args, stderr)
+	switch {
+	case errors.Is(l.usage, flag.ErrHelp):
+		return 0
+	case l.usage != nil: // the FlagSet has written it
+		return 2
+	case l.check:
+		return p.check(l, stdout, stderr)
+	case l.other != "":
+		if err := p.compare(l, args, stdout); err != nil {
+			fmt.Fprintln(stderr, err)
+			return 1
+		}
+		return 0
+	}
+	return gateway.Main(p.Name, l.rest, stderr, func(log *slog.Logger) (gateway.Runner, error) {
+		log.Info("starting", "pid", os.Getpid())
+		return p.start(l, args, hup, log)
+	})
+}
+
+// loaded are settings that have been read.
+type loaded struct {
+	Settings
+	source
+	own     Gateway
+	flags   *flag.FlagSet
+	config  string
+	other   string // the file of -compare
+	check   bool
+	rest    []string // arguments that are not flags
+	usage   error    // of the command line
+	files   files    // that have been read
+	restart []string // settings that cannot change while the gateway runs
+}
+
+// parse reads the command line and the configuration file.
+func (p *Program) parse(args []string, stderr io.Writer) *loaded {
+	l := &loaded{own: p.New(), flags: flag.NewFlagSet(p.Name, flag.ContinueOnError)}
+	l.flags.SetOutput(stderr)
+	l.flags.BoolVar(&l.check, "check", false, "check the settings and end: status 0 if they are valid, 2 if not")
+	if p.ReadFile != nil {
+		l.flags.StringVar(&l.config, "config", "", "configuration `file` in YAML. Its settings have the names of the flags; a flag has priority")
+		l.flags.StringVar(&l.other, "compare", "", "show what the settings in another configuration `file` would change, by the mail of the last 24 hours, and end")
+	}
+	l.define(l.flags)
+	l.own.Define(l.flags)
+	if l.usage = l.flags.Parse(args); l.usage != nil {
+		return l
+	}
+	l.rest = l.flags.Args()
+	if l.config == "" {
+		return l
+	}
+	l.file = l.config
+	text, err := l.files.read(l.config)
+	if err != nil {
+		l.fault("config", err)
+		return l
+	}
+	settings, err := p.ReadFile(l.config, text)
+	if err != nil {
+		l.faults = append(l.faults, fault{name: "config", text: err.Error()})
+		return l
+	}
+	l.apply(l.flags, settings)
+	return l
+}
+
+// check checks settings for -check.
+func (p *Program) check(l *loaded, stdout, stderr io.Writer) int {
+	relay, rules, err := p.assemble(l, slog.New(slog.DiscardHandler))
+	if err == nil {
+		err = relay.Validate()
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, err)
+		return 2
+	}
+	for _, f := range relay.Warnings() {
+		fmt.Fprintln(stdout, "warning:", f.Error())
+	}
+	for _, text := range rules.warnings() {
+		fmt.Fprintln(stdout, "warning:", text)
+	}
+	fmt.Fprintln(stdout, "the settings are valid")
+	return 0
+}

@@ -1,0 +1,190 @@
+package program
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/bridgehead-mail/bridgehead/policy/gateway"
+	"github.com/bridgehead-mail/bridgehead/policy/gateway/compare"
+)
+
+// A reloader reloads the settings of a running gateway.
+type reloader struct {
+	program *Program
+	args    []string
+	hup     <-chan os.Signal
+	parts   *parts
+	relay   *gateway.Gateway
+	log     *slog.Logger
+
+	mu     sync.Mutex
+	in     *Kit   // of the rules in use. Guarded by mu, like all below
+	failed string // why the last reload has failed
+}
+
+// lookInterval is the time between two looks at the files. A file that has changed
+// must not have changed at the next look, so that one that is being written is not
+// read.
+const lookInterval = 5 * time.Second
+
+// run reloads for each SIGHUP, and when files have changed, until ctx ends.
+func (r *reloader) run(ctx context.Context) error {
+	tick := time.NewTicker(lookInterval)
+	defer tick.Stop()
+	var pending, done map[string]version
+	for {
+		select {
+		case <-r.hup:
+			r.reload("SIGHUP")
+			pending = nil
+		case <-tick.C:
+			now := r.changed()
+			if len(now) > 0 && sameVersions(now, pending) && !sameVersions(now, done) {
+				r.reload("a file has changed")
+				done = now // a file that is wrong is not read again until it changes
+			}
+			pending = now
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// changed returns the new versions of the files that have changed.
+func (r *reloader) changed() map[string]version {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := make(map[string]version)
+	for _, path := range r.in.files.changed() {
+		now[path] = versionOf(path)
+	}
+	return now
+}
+
+func sameVersions(a, b map[string]version) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for path, v := range a {
+		if o, ok := b[path]; !ok || !v.same(o) {
+			return false
+		}
+	}
+	return true
+}
+
+// reload reads all settings again, and applies them completely or, after an error,
+// not at all.
+func (r *reloader) reload(why string) {
+	k, err := r.load()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err == nil {
+		r.in, r.failed = k, ""
+		r.relay.Queue.SettingsChanged() // waiting mail may be deliverable now
+		r.log.Info("reloaded", "because", why)
+		return
+	}
+	r.failed = "the last reload failed, the previous settings stay in use; wrong: " + strings.Join(k.wrong(), ", ")
+	r.log.Error("not reloaded, the previous settings stay in use", "because", why, "error", err)
+}
+
+func (r *reloader) load() (*Kit, error) {
+	l := r.program.parse(r.args, io.Discard)
+	k := r.parts.kit(l)
+	rules := l.own.Build(k)
+	if err := k.err(); err != nil {
+		return k, err
+	}
+	k.unchanged(r.in, len(rules.Receive), len(r.relay.Listeners))
+	for i, c := range rules.Receive[:min(len(rules.Receive), len(r.relay.Listeners))] {
+		if c.Address != r.relay.Listeners[i].Address {
+			k.Fault(c.setting(), errRestart)
+		}
+		k.Fault(c.setting(), c.Server.Validate()) // all, before any is replaced
+	}
+	if err := k.err(); err != nil {
+		return k, err
+	}
+	for i, c := range rules.Receive {
+		if err := r.relay.Listeners[i].Replace(c.Server); err != nil {
+			k.Fault(c.setting(), err)
+			return k, err
+		}
+	}
+	r.parts.router.SetTable(rules.Table)
+	r.parts.hooks.set(rules.Hooks)
+	setLevels(r.relay, k.LogLevel)
+	return k, nil
+}
+
+var errRestart = errors.New("cannot change without a restart")
+
+func (c Receive) setting() string {
+	if c.Setting != "" {
+		return c.Setting
+	}
+	return "listen"
+}
+
+// unchanged reports each setting that differs from those in use and cannot change.
+func (k *Kit) unchanged(in *Kit, listeners, open int) {
+	for _, name := range slices.Concat(fixed, k.restart) {
+		if k.flags.Lookup(name).Value.String() != in.flags.Lookup(name).Value.String() {
+			k.Fault(name, errRestart)
+		}
+	}
+	if listeners != open {
+		k.Fault("listen", fmt.Errorf("%d listeners instead of %d: %w", listeners, open, errRestart))
+	}
+}
+
+// wrong returns the names of the settings with faults, without their values.
+func (l *loaded) wrong() (names []string) {
+	for _, f := range l.faults {
+		if !slices.Contains(names, f.name) {
+			names = append(names, f.name)
+		}
+	}
+	return names
+}
+
+// Inherit implements gateway.Inheritor: a reloader inherits nothing.
+func (r *reloader) Inherit(gateway.Defaults) {}
+
+// Health reports reloads that have failed. The relay works with the previous
+// settings, so it is healthy.
+func (r *reloader) Health() gateway.HealthCheck {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var texts []string
+	if r.failed != "" {
+		texts = append(texts, r.failed)
+	}
+	for setting, d := range r.in.directories {
+		if d.Err() != nil {
+			texts = append(texts, "-"+setting+": the file is not valid, the previous list stays in use")
+		}
+	}
+	slices.Sort(texts)
+	return gateway.HealthCheck{Name: "settings", OK: true, Detail: strings.Join(texts, "; ")}
+}
+
+// candidate returns the settings in the file next to the configuration file, for a
+// comparison; nil if there is none.
+func (r *reloader) candidate() (*compare.Candidate, error) {
+	path := r.in.config + ".new"
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return r.program.candidate(r.args, path, r.log)
+}

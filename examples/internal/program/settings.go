@@ -1,0 +1,70 @@
+package program
+
+import (
+	"flag"
+	"log/slog"
+	"time"
+
+	"github.com/bridgehead-mail/bridgehead/policy/gateway/console"
+)
+
+// Settings are the settings that every gateway has. Build reads them from its Kit.
+type Settings struct {
+	Listen   string // of the gateways with one listener
+	Hostname string
+	Spool    string
+	Logs     string
+	DNS      List
+
+	Cert, Key      string
+	MaxSize        Size
+	MaxRecipients  int
+	MaxConnections int
+	MaxPerClient   int
+	Rate           int
+
+	Expire     time.Duration
+	Delay      time.Duration
+	Postmaster List
+	ReportFrom string
+	BadMail    string
+
+	Pickup, Replay string
+	RetryNow       bool
+	LogLevel       slog.Level
+	Metrics        string
+	Console        console.Flags
+}
+
+// define defines the flags.
+func (s *Settings) define(f *flag.FlagSet) {
+	f.StringVar(&s.Spool, "spool", "", "`folder` of the queue; required")
+	f.StringVar(&s.Hostname, "hostname", "", "`name` of this relay in its greeting, in EHLO and in Received; default: the host name of the system")
+	f.StringVar(&s.Logs, "logs", "", "`folder` of the protocol logs and the tracking log; default: logs in the folder of -spool")
+	f.TextVar(&s.LogLevel, "log-level", slog.LevelInfo, "least important `level` of the log on the standard error: DEBUG, INFO, WARN or ERROR")
+	f.Var(&s.DNS, "dns", "DNS `servers` as host or host:port, separated by commas; default: those of the system")
+	f.StringVar(&s.Cert, "cert", "", "PEM `file` with the certificate of this relay, for TLS; needs -key. Both files are read again when they\nchange")
+	f.StringVar(&s.Key, "key", "", "PEM `file` with the key of -cert")
+	f.Var(&s.MaxSize, "max-size", "`size` of the largest message, as 36M; default 36M")
+	f.IntVar(&s.MaxRecipients, "max-recipients", 0, "largest `number` of recipients of a message; default 200")
+	f.IntVar(&s.MaxConnections, "max-connections", 0, "largest `number` of open connections of a listener; default 5000")
+	f.IntVar(&s.MaxPerClient, "max-per-client", 0, "largest `number` of open connections of one client address; default 20")
+	f.IntVar(&s.Rate, "rate", 0, "largest `number` of messages that one client address may send in a minute; default 600")
+	f.DurationVar(&s.Expire, "expire", 0, "queue lifetime of a message, a `duration` as 48h; then the sender gets a failure report; default 48h")
+	f.DurationVar(&s.Delay, "delay-notice", 0, "`duration` after which the sender of a message that waits gets a delay notice; default 12h, -1s for no notice")
+	f.Var(&s.Postmaster, "postmaster", "`addresses` that get a copy of each failure report; default: none")
+	f.StringVar(&s.ReportFrom, "report-from", "", "`address` in the From field of delivery reports; default: postmaster at -hostname")
+	f.StringVar(&s.BadMail, "bad-mail", "", "`folder` for messages that can be neither delivered nor reported; default: the queue keeps them for 30 days")
+	f.StringVar(&s.Pickup, "pickup", "", "`folder` whose .eml files are sent; default: none")
+	f.StringVar(&s.Replay, "replay", "", "`folder` whose .eml files, exported from a queue, are sent; default: none")
+	f.BoolVar(&s.RetryNow, "retry-now", false, "try all waiting messages at the start, and not at their next time")
+	f.StringVar(&s.Metrics, "metrics", "", "`address` of a web server with /metrics for Prometheus, /healthz and /readyz, as 127.0.0.1:9025;\ndefault: none")
+	s.Console.Define(f)
+}
+
+// fixed are the settings that cannot change while the gateway runs, besides the
+// addresses of the listeners.
+var fixed = []string{
+	"spool", "hostname", "logs", "dns", "postmaster", "report-from", "bad-mail", "expire", "delay-notice", "pickup", "replay", "metrics",
+	"console", "console-socket", "console-token", "console-audit",
+}

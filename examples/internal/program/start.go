@@ -1,0 +1,200 @@
+package program
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+
+	"github.com/bridgehead-mail/bridgehead/policy/gateway"
+	"github.com/bridgehead-mail/bridgehead/policy/gateway/compare"
+	"github.com/bridgehead-mail/bridgehead/queue"
+	"github.com/bridgehead-mail/bridgehead/queue/memory"
+	"github.com/bridgehead-mail/bridgehead/queue/pickup"
+	"github.com/bridgehead-mail/bridgehead/queue/spool"
+	"github.com/bridgehead-mail/bridgehead/queue/tracking"
+	"github.com/bridgehead-mail/bridgehead/routing"
+	"github.com/bridgehead-mail/bridgehead/smtpclient"
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
+)
+
+// newParts makes the parts that a reload does not replace, without a store.
+func newParts(l *loaded, log *slog.Logger) *parts {
+	logs := l.logs()
+	return &parts{
+		queue: new(queue.Queue), router: new(routing.Router), resolver: &routing.DNSResolver{Servers: l.DNS}, log: log,
+		received: smtpserver.NewProtocolLog(&smtpserver.ProtocolLogFiles{Dir: logs, Prefix: "RECV"}),
+		sent:     smtpclient.NewProtocolLog(&smtpclient.ProtocolLogFiles{Dir: logs, Prefix: "SEND"}),
+	}
+}
+
+func (s *Settings) logs() string { return cmp.Or(s.Logs, filepath.Join(s.Spool, "logs")) }
+
+// assemble makes a gateway that is only checked, without a store.
+func (p *Program) assemble(l *loaded, log *slog.Logger) (*gateway.Gateway, *Rules, error) {
+	parts := newParts(l, log)
+	k := parts.kit(l)
+	r := l.own.Build(k)
+	if err := k.err(); err != nil {
+		return nil, nil, err
+	}
+	relay := parts.gateway(k, &r)
+	parts.queue.Store = new(memory.Store)
+	return relay, &r, nil
+}
+
+// Assemble makes a gateway with a queue in memory, for tests of its policy.
+func (p *Program) Assemble(args ...string) (*gateway.Gateway, error) {
+	l := p.parse(args, io.Discard)
+	if l.usage != nil {
+		return nil, l.usage
+	}
+	relay, _, err := p.assemble(l, slog.New(slog.DiscardHandler))
+	return relay, err
+}
+
+// start makes the gateway that runs.
+func (p *Program) start(l *loaded, args []string, hup <-chan os.Signal, log *slog.Logger) (*gateway.Gateway, error) {
+	relay, _, err := p.assemble(l, log)
+	if err == nil {
+		err = relay.Validate()
+	}
+	if err != nil {
+		return nil, err // before the spool is opened
+	}
+	store, err := spool.Open(l.Spool, &spool.Options{Logger: log})
+	if err != nil {
+		return nil, err
+	}
+	parts := newParts(l, log)
+	parts.store, parts.queue.Store = store, store
+	k := parts.kit(l)
+	r := l.own.Build(k)
+	if err := k.err(); err != nil { // a file has changed since the check
+		return nil, errors.Join(err, store.Close())
+	}
+	relay = parts.gateway(k, &r)
+	relay.Closers = append(relay.Closers, parts.router, store, parts.received, parts.sent)
+	running := &reloader{program: p, args: args, hup: hup, parts: parts, relay: relay, log: log, in: k}
+	relay.Tasks = append(relay.Tasks, running.run)
+	relay.Parts = append(relay.Parts, running)
+	if l.RetryNow {
+		relay.Tasks = append(relay.Tasks, func(ctx context.Context) error { return retryAll(ctx, relay) })
+	}
+	if l.Metrics != "" {
+		relay.Tasks = append(relay.Tasks, func(ctx context.Context) error { return serveMetrics(ctx, relay, l.Metrics) })
+	}
+	if web := l.Console.Install(relay); web != nil && l.config != "" {
+		web.Candidate = func(context.Context) (*compare.Candidate, error) { return running.candidate() }
+	}
+	for _, warning := range r.warnings() {
+		log.Warn(warning)
+	}
+	setLevels(relay, l.LogLevel)
+	return relay, nil
+}
+
+// warnings returns what is probably wrong, besides the warnings of the relay.
+func (r *Rules) warnings() (texts []string) {
+	for _, c := range r.Receive {
+		if a, err := ListenAddr(c.Address); err == nil && a.Port() == 0 {
+			texts = append(texts, fmt.Sprintf("-%s %s: with port 0, the system chooses another port at each start", c.setting(), c.Address))
+		}
+	}
+	return texts
+}
+
+// gateway assembles the relay.
+func (p *parts) gateway(k *Kit, r *Rules) *gateway.Gateway {
+	q := p.queue
+	q.Deliverer = p.router
+	q.Retry = queue.Retry{Expiry: k.Expire, DelayNotice: k.Delay}
+	q.Reports = queue.Reports{From: k.ReportFrom, CopyTo: k.Postmaster}
+	q.Hooks = []queue.Hook{p.hooks.hook()}
+	if k.BadMail != "" {
+		q.BadMail = queue.BadMailDir(k.BadMail)
+	}
+	if p.router.NewTransport == nil {
+		p.router.NewTransport = k.Transport
+	}
+	p.router.Table = r.Table
+	p.hooks.set(r.Hooks)
+	relay := &gateway.Gateway{
+		Hostname: k.Hostname,
+		Logger:   p.log,
+		Resolver: p.resolver,
+		Servers:  r.Servers,
+		Queue:    q,
+		Tasks:    r.Tasks,
+		Parts:    r.Parts,
+		Tracking: &tracking.Log{Dir: filepath.Join(k.logs(), "tracking")},
+		Closers:  r.Closers,
+	}
+	for _, c := range r.Receive {
+		relay.Listeners = append(relay.Listeners, &gateway.Listener{Server: c.Server, Address: c.Address})
+	}
+	for dir, replay := range map[string]bool{k.Pickup: false, k.Replay: true} {
+		if dir != "" {
+			f := &pickup.Folder{Dir: dir, Submit: q.Submit, Replay: replay, MaxSize: int64(k.MaxSize), MaxRecipients: k.MaxRecipients}
+			relay.Parts, relay.Tasks = append(relay.Parts, f), append(relay.Tasks, f.Run)
+		}
+	}
+	return relay
+}
+
+// hooks are the hooks of the rules in use.
+type hooks struct{ now atomic.Pointer[[]queue.Hook] }
+
+func (h *hooks) set(hs []queue.Hook) { h.now.Store(&hs) }
+
+// hook calls the hooks in use.
+func (h *hooks) hook() queue.Hook {
+	return queue.Hook{
+		Name: "gateway",
+		Submitted: func(ctx context.Context, m *queue.Message) error {
+			for _, one := range *h.now.Load() {
+				if one.Submitted != nil {
+					if err := one.Submitted(ctx, m); err != nil {
+						return err
+					}
+				}
+			}
+			return nil
+		},
+		Resolved: func(ctx context.Context, m *queue.Message) error {
+			for _, one := range *h.now.Load() {
+				if one.Resolved != nil {
+					if err := one.Resolved(ctx, m); err != nil {
+						return err
+					}
+				}
+			}
+			return nil
+		},
+	}
+}
+
+// retryAll tries all waiting messages as soon as the relay runs.
+func retryAll(ctx context.Context, relay *gateway.Gateway) error {
+	select {
+	case <-relay.Ready():
+	case <-ctx.Done():
+		return nil
+	}
+	if _, err := relay.Queue.Do(ctx, queue.Filter{}, queue.RetryNow()); err != nil && ctx.Err() == nil {
+		relay.Logger.Error("the waiting messages are not tried now", "error", err)
+	}
+	return nil
+}
+
+// setLevels sets the log level of all parts.
+func setLevels(relay *gateway.Gateway, level slog.Level) {
+	for _, l := range relay.Levels() {
+		l.Set(level)
+	}
+}
