@@ -32,16 +32,16 @@ func TestRead(t *testing.T) {
 // Each error names the file and the line.
 func TestReadErrors(t *testing.T) {
 	for text, want := range map[string]string{
-		"":                              "x.yaml:1: the file is empty",
-		"listen\n":                      "x.yaml:1: not a mapping",
-		"- listen\n":                    "x.yaml:1: not a mapping",
-		"a: 1\n---\nb: 2\n":             "a second document begins",
-		"a: 1\n...\nb: 2\n":             "x.yaml:",
-		"a: 1\nallow: {b: c}\n":         "x.yaml:2: allow: not a value",
-		"a: 1\nallow: [x, {b: c}]\n":    "x.yaml:2: allow: line 2 is not a value",
-		"a: 1\nallow: [x, ~]\n":         "x.yaml:2: allow: line 2 is not a value",
-		"a: 1\nb: [\n":                  "x.yaml:",
-		"a: 1\n\tb: 2\n":                "x.yaml:2: ",
+		"":                               "x.yaml:1: the file is empty",
+		"listen\n":                       "x.yaml:1: not a mapping",
+		"- listen\n":                     "x.yaml:1: not a mapping",
+		"a: 1\n---\nb: 2\n":              "a second document begins",
+		"a: 1\n...\nb: 2\n":              "x.yaml:",
+		"a: 1\nallow: {b: c}\n":          "x.yaml:2: allow: not a value",
+		"a: 1\nallow: [x, {b: c}]\n":     "x.yaml:2: allow: line 2 is not a value",
+		"a: 1\nallow: [x, ~]\n":          "x.yaml:2: allow: line 2 is not a value",
+		"a: 1\nb: [\n":                   "x.yaml:",
+		"a: 1\n\tb: 2\n":                 "x.yaml:2: ",
 		"a: &x [1]\nb: *x\n? [z]\n: 1\n": "x.yaml:3: ",
 	} {
 		if got, err := Read("x.yaml", []byte(text)); err == nil || !strings.HasPrefix(err.Error(), "x.yaml:") || !strings.Contains(err.Error(), want) {
