@@ -70,6 +70,11 @@ func (q *Queue) carryOut(todo []sched.Decision) {
 			go q.worker()
 		case sched.Return:
 			q.putBack(d.Part)
+		case sched.Share:
+			select {
+			case q.node.share <- struct{}{}:
+			default:
+			}
 		case sched.Record:
 			q.recorder.record(activeOf(d.Msg))
 		}

@@ -15,6 +15,9 @@ type node struct {
 	q       *Queue
 	cluster Cluster // nil: the Store is none
 
+	sharer LimitSharer   // nil: the Store is none
+	share  chan struct{} // there is a demand that is urgent
+
 	mu   sync.Mutex    // guards work
 	work []func()      // what notices ask for and what needs the Store
 	more chan struct{} // there is work
@@ -38,11 +41,17 @@ func (n *node) begin(ctx context.Context) (end func()) {
 		n.receivedSoFar()
 		done.Go(func() { n.receive(ctx) })
 		done.Go(func() { n.keepUp(ctx) })
+		if n.sharer != nil {
+			done.Go(func() { n.shareLimits(ctx) })
+		}
 	}
 	done.Go(func() { n.checkAttempts(ctx) })
 	return func() {
 		cancel()
 		done.Wait()
+		if n.sharer != nil {
+			n.endShares()
+		}
 	}
 }
 

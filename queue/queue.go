@@ -140,7 +140,7 @@ func (q *Queue) setup() {
 		if settings.IsNil(q.retry) {
 			q.retry = Retry{}
 		}
-		q.node = node{q: q, more: make(chan struct{}, 1)}
+		q.node = node{q: q, more: make(chan struct{}, 1), share: make(chan struct{}, 1)}
 		q.node.cluster, _ = q.Store.(Cluster)
 		q.leases, _ = q.Store.(LeaseGuard)
 		q.limits = q.Limits.withDefaults(q.node.cluster != nil)
@@ -150,6 +150,11 @@ func (q *Queue) setup() {
 		q.susp.store, _ = q.Store.(SuspensionStore)
 		q.core = sched.New(sched.Limits{Active: q.limits.Active, Memory: q.limits.Memory, Deliveries: q.limits.Deliveries,
 			Rate: q.limits.Rate, Lease: q.limits.Lease}, sched.Key(suspendedHop), sched.Key(poisonHop), sched.Key(badMailHop))
+		if q.node.cluster != nil {
+			if q.node.sharer, _ = q.Store.(LimitSharer); q.node.sharer != nil {
+				q.core.ShareLimits(sched.Key(finalHop))
+			}
+		}
 		q.wake = make(chan struct{}, 1)
 		q.recorder = newRecorder(q)
 		if c, ok := q.Deliverer.(Changer); ok && !settings.IsNil(c) {

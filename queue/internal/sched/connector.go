@@ -114,7 +114,8 @@ func (s *Scheduler) connectorOf(key Key) *connector {
 // change to the result of Hop.ready.
 func (s *Scheduler) ring(h *Hop) {
 	var to *ring
-	if h.ready() && !s.awaitRate(h) && !s.awaitHost(h) {
+	s.needShare(h)
+	if h.ready() && !h.awaitSpan(s.now) && !s.awaitRate(h) && !s.awaitHost(h) {
 		to = h.ring()
 	}
 	if h.in == to {

@@ -33,6 +33,7 @@
 //   - scheduler.go: the state, and which workers run.
 //   - message.go, hop.go: the state of a message and of a hop.
 //   - turn.go, trial.go, connector.go, host.go: which hop gets the next slot.
+//   - shared.go: the limits of a hop that apply to all nodes together.
 //   - suspend.go: hops and domains that operators have suspended.
 //   - room.go: which connector gets the memory.
 //   - attempt.go: the consequences of an attempt for its hop.

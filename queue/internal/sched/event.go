@@ -30,6 +30,7 @@ const (
 	Wake        // wake the loop, which calls Due
 	Return      // put Part and those after it back to the store; then Returned, PutBack
 	Record      // record Msg; then Recording, Recorded
+	Share       // ask soon for a part of the limits that all nodes share; then Demands
 
 	// Ready returns these, a worker's jobs.
 	Route   // find the next hops of Msg's recipients; then Way, Queue, Routed

@@ -14,6 +14,7 @@ type Hop struct {
 	Load any // the driver's own
 
 	limits    HopLimits
+	shared    *shared           // nil: the limits are this node's own
 	queued    [classes]partList // parts that wait for their turn, by priority
 	n         int               // the number of those
 	picks     uint              // parts taken, for the share of each priority
@@ -105,10 +106,7 @@ type Info struct {
 
 // Info says how the hop is doing.
 func (h *Hop) Info() Info {
-	i := Info{Queued: h.n, Inflight: h.inflight, Window: h.window, Most: h.limits.Concurrency, DownAt: h.downAt}
-	if h.maxConcurrency > 0 {
-		i.Most = min(i.Most, h.maxConcurrency)
-	}
+	i := Info{Queued: h.n, Inflight: h.inflight, Window: h.usable(), Most: h.most(), DownAt: h.downAt}
 	switch {
 	case h.suspended:
 		i.State = Suspended
@@ -156,7 +154,7 @@ func (h *Hop) nextLook() (at time.Time) {
 
 // ready reports whether the hop permits the delivery of a part now.
 func (h *Hop) ready() bool {
-	if h.n == 0 || h.dead || h.shut() || h.inflight >= h.window || h.single && h.inflight > 0 {
+	if h.n == 0 || h.dead || h.shut() || h.inflight >= h.usable() || h.single && h.inflight > 0 {
 		return false
 	}
 	return h.maxConcurrency <= 0 || h.inflight < h.maxConcurrency
@@ -164,7 +162,8 @@ func (h *Hop) ready() bool {
 
 // idle reports whether the hop can be forgotten without loss.
 func (h *Hop) idle() bool {
-	return h.n == 0 && h.inflight == 0 && h.returning == 0 && !h.held() && h.timer < 0 && h.in == nil
+	return h.n == 0 && h.inflight == 0 && h.returning == 0 && !h.held() && h.timer < 0 && h.in == nil &&
+		(h.shared == nil || !h.shared.listed)
 }
 
 // reached takes note of an answer, whatever it said.

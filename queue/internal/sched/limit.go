@@ -64,9 +64,9 @@ func (s *Scheduler) turnLimit(now time.Time, h *Hop) Limit {
 		return Alone
 	case h.maxConcurrency > 0 && h.inflight >= h.maxConcurrency:
 		return PaceConcurrency
-	case h.inflight >= h.window:
+	case h.inflight >= h.usable():
 		return Concurrency
-	case h.notBefore.After(now) && h.busy == 0:
+	case h.notBefore.After(now) && h.busy == 0, h.awaitSpan(now):
 		return HopRate
 	case h.notBefore.After(now), h.waitsForHost:
 		return HostConnections

@@ -43,6 +43,7 @@ func (s *Scheduler) LoseLeases(now time.Time, lost func(*Message) bool) {
 			s.lose(m)
 		}
 	}
+	s.loseShares()
 	s.takeWaiting(func(m *Message) bool { return m.lost })
 	if m := s.alone.msg; m != nil && m.lost {
 		s.endAlone(now, m)

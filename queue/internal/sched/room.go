@@ -27,6 +27,9 @@ func (s *Scheduler) plenty() bool { return len(s.active)+s.reserved <= s.limits.
 // hasRoom reports whether a part of m may be queued for a hop. It limits only
 // the first part of a message: the others take little more memory.
 func (s *Scheduler) hasRoom(m *Message, h *Hop) bool {
+	if h.shared != nil && h.shared.keep > 0 && h.n >= h.shared.keep {
+		return m.Probe == h
+	}
 	if m.left > 0 {
 		return h.n < h.limits.Active
 	}
@@ -56,6 +59,9 @@ func (s *Scheduler) most(h *Hop) int {
 	share := s.share() / 2
 	if !h.answers {
 		share /= 4
+	}
+	if h.shared != nil && h.shared.keep > 0 {
+		share = min(share, h.shared.keep)
 	}
 	return min(h.limits.Active, max(share, minQueued))
 }

@@ -76,6 +76,12 @@ type Scheduler struct {
 	trialEnd      time.Time     // when a trial ended without an answer, or began while there was no other
 	turns         uint          // attempts begun
 
+	// Limits that all nodes share: see shared.go.
+	shares   bool
+	unshared []Key  // hops whose limits are not shared
+	sharing  []*Hop // those that need something, or have got something
+	urgent   []*Hop // of these, those that need it soon
+
 	// Memory: see room.go.
 	busy     int // connectors with parts in memory
 	released int // congested hops released since the last claim
@@ -211,6 +217,9 @@ func (s *Scheduler) hopFor(now time.Time, key Key, l HopLimits) *Hop {
 	h := s.hops[key]
 	if h == nil {
 		h = newHop(now, key, l)
+		if s.shares && !slices.Contains(s.unshared, key) {
+			h.shared = new(shared)
+		}
 		h.connector = s.connectorOf(key)
 		h.connector.hops++
 		s.hops[key] = h

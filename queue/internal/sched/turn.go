@@ -148,6 +148,10 @@ func (s *Scheduler) free(p *Part) {
 	if p.token {
 		s.holdToken(p, -1)
 	}
+	if p.Hop.shared != nil {
+		p.Hop.shared.ended++
+		s.needShare(p.Hop)
+	}
 	s.hostFreed(p.host)
 	s.kick()
 }
