@@ -10,6 +10,8 @@ import (
 // with one Queue. Each message is leased by one node at a time. If a node dies, the
 // others take its messages over.
 //
+// A Cluster can also be a [LimitSharer] and a [CountSharer].
+//
 // Without a Cluster, the Queue assumes that it is the only one that uses the Store.
 type Cluster interface {
 	LeaseGuard

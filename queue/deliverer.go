@@ -122,7 +122,8 @@ type Pace struct {
 	// settings change.
 	Until time.Time
 	// MaxConcurrency is the maximum number of deliveries to the hop at the same
-	// time. 0 means that only the limits of the Queue apply.
+	// time, on all nodes if they share limits (see [HopLimits]). 0 means that only
+	// the limits of the Queue apply.
 	MaxConcurrency int
 	// Retry are the retry intervals after the first, second, ... failed
 	// attempt. The last one repeats.

@@ -60,6 +60,14 @@ type Limits struct {
 
 // HopLimits are the limits for one next hop. The zero value of each field means
 // its default.
+//
+// If several nodes share the Store and it is a [LimitSharer], Concurrency and Rate
+// apply to all nodes together, and all nodes should have the same values. Start,
+// Recipients and Active apply to each node. Exceptions: if several next hops have the
+// same host, they have Concurrency of one hop together on each node; a message that is
+// attempted alone (Limits.Interrupted) does not count; and see [LimitWithoutContact]. A
+// node keeps few messages in memory that it cannot deliver soon, and leaves the others
+// to the other nodes.
 type HopLimits struct {
 	// Concurrency is the maximum number of Deliver calls for the hop at the
 	// same time. Start is the number that is allowed at the beginning. The
