@@ -100,7 +100,8 @@
 // [SenderFilter] and [RecipientFilter] refuse listed addresses and domains.
 // [Spoofing] refuses mail from outside if its sender is in the organization's
 // domains. [SendAs] restricts users to their own senders. [SenderDomain]
-// refuses a sender if no mail can be sent to its domain.
+// refuses a sender if no mail can be sent to its domain. [ClientName] checks the
+// reverse-DNS name and the HELO name of the client.
 //
 // # Overload
 //

@@ -75,6 +75,21 @@ func ExampleConnectionFilter() {
 	// Output: <nil> true
 }
 
+// Clients without a reverse-DNS name are refused. Clients that greet with another
+// name than their own wait, and their mail gets a field for the spam filter.
+func ExampleClientName() {
+	names := &policy.ClientName{
+		NoPTR:            policy.NameRefuse,
+		Unconfirmed:      policy.NameTag,
+		Helo:             policy.NameDelay,
+		HeloForward:      true,
+		ExceptRecipients: []string{"postmaster", "abuse"},
+	}
+	gate := &policy.Gate{ClientName: names}
+	fmt.Println(gate.ClientName.Validate())
+	// Output: <nil>
+}
+
 // Outside clients cannot use senders of the organization, except its
 // newsletter service. Users can use their own senders.
 func ExampleSpoofing() {

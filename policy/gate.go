@@ -19,7 +19,7 @@ import (
 //
 //	rights           the rights of the client, from the relay policy
 //	back pressure    Pressure
-//	connection       Connection, then Reputation, Rates
+//	connection       Connection, ClientName, then Reputation, Rates
 //	senders          Senders, Spoofing, SendAs, SenderDomain
 //	recipients       the relay policy at RCPT, then Recipients, Greylist
 //	loop             Loop
@@ -72,6 +72,7 @@ type Gate struct {
 	// Domains unless they have their own.
 	Pressure     *Pressure
 	Connection   *ConnectionFilter
+	ClientName   *ClientName
 	Reputation   *Reputation
 	Rates        *Rates
 	Senders      *SenderFilter
@@ -148,6 +149,9 @@ func (g *Gate) validate() error {
 	if g.Connection != nil {
 		errs = append(errs, g.Connection.Validate())
 	}
+	if g.ClientName != nil {
+		errs = append(errs, g.ClientName.Validate())
+	}
 	if g.Reputation != nil {
 		errs = append(errs, g.Reputation.Validate())
 	}
@@ -208,6 +212,13 @@ func (g *Gate) clientAgents(domains *Domains) (all []smtpserver.Agent) {
 			f.Resolver = g.Resolver
 		}
 		all = append(all, f.Agent())
+	}
+	if g.ClientName != nil {
+		c := *g.ClientName
+		if c.Resolver == nil {
+			c.Resolver = g.Resolver
+		}
+		all = append(all, c.Agent())
 	}
 	if g.Reputation != nil {
 		own := g.Reputation.Domains
