@@ -209,5 +209,14 @@ func ExampleReputation() {
 	}
 	restarted := new(policy.Reputation)
 	fmt.Println(restarted.Load(&file))
-	// Output: <nil>
+
+	// An operator looks at the blocks, and removes one.
+	for _, b := range restarted.Blocks() {
+		fmt.Println(b.Network, time.Until(b.Until).Round(time.Hour))
+	}
+	fmt.Println(restarted.Unblock(netip.MustParseAddr("192.0.2.7")), len(restarted.Blocks()))
+	// Output:
+	// <nil>
+	// 192.0.2.7/32 1h0m0s
+	// true 0
 }

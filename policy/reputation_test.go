@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"math"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -174,4 +175,43 @@ func TestReputationOfUsersWithPrivateHelo(t *testing.T) {
 	// A forged HELO name of an unknown client is counted once per session.
 	srv.Talk(t, stranger, "S: 220\nC: EHLO [192.168.1.7]\nS: 250"+strings.Repeat("\nC: MAIL FROM:<x@example.net>\nS: 250\nC: RSET\nS: 250", 9))
 	srv.Talk(t, stranger, "S: 220\nC: EHLO [192.168.1.7]\nS: 250\nC: MAIL FROM:<x@example.net>\nS: 550")
+}
+
+// Blocks lists the addresses that are refused at present. Unblock ends a block and
+// removes the points.
+func TestReputationBlocks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := new(Reputation)
+		if got := r.Blocks(); len(got) != 0 || r.Unblock(netip.MustParseAddr(stranger)) {
+			t.Errorf("a new Reputation has blocks %v", got)
+		}
+		srv := serve(t, &smtpserver.Server{Agents: []smtpserver.Agent{r.Agent()}})
+		now := time.Now()
+		r.Block(netip.MustParseAddr("2001:db8:0:1::25"), 2*time.Hour)
+		r.Block(netip.MustParseAddr(stranger), time.Hour)
+		r.Block(netip.MustParseAddr("198.51.100.1"), time.Minute)
+		r.note(netip.MustParseAddr("198.51.100.2"), 0, 100) // blocked because of its points
+		r.note(netip.MustParseAddr("198.51.100.3"), 1, 1)
+		check := func(want ...ReputationBlock) {
+			t.Helper()
+			if got := r.Blocks(); !slices.Equal(got, want) {
+				t.Errorf("blocks %v, want %v", got, want)
+			}
+		}
+		of := func(network string, d time.Duration) ReputationBlock {
+			return ReputationBlock{netip.MustParsePrefix(network), now.Add(d)}
+		}
+		check(of("192.0.2.1/32", time.Hour), of("198.51.100.1/32", time.Minute), of("198.51.100.2/32", 24*time.Hour), of("2001:db8:0:1::/64", 2*time.Hour))
+		sleep(time.Minute)
+		check(of("192.0.2.1/32", time.Hour), of("198.51.100.2/32", 24*time.Hour), of("2001:db8:0:1::/64", 2*time.Hour))
+
+		srv.Talk(t, stranger, mailFrom("x@example.net", "550"))
+		for ip, want := range map[string]bool{stranger: true, "2001:db8:0:1::99": true, "198.51.100.1": false, "198.51.100.3": false} {
+			if got := r.Unblock(netip.MustParseAddr(ip)); got != want {
+				t.Errorf("Unblock(%s) = %v, want %v", ip, got, want)
+			}
+		}
+		srv.Talk(t, stranger, mailFrom("x@example.net", "250"))
+		check(of("198.51.100.2/32", 24*time.Hour))
+	})
 }
