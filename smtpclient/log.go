@@ -51,6 +51,7 @@ type ProtocolLog interface {
 //		Prefix  string        // of the file names; default "SEND"
 //		Suffix  string        // of the file names; default ".log"
 //		Header  string        // the first lines of each file; default: a description of the columns
+//		HeaderAt func(now time.Time) string // the same for a file that begins now, if Header is empty
 //		Private bool          // prevents the owner's group from reading the files
 //		MaxSize int64         // of one file, in bytes; default 10 MB
 //		MaxAge  time.Duration // after which a file is removed; default 30 days
@@ -64,20 +65,32 @@ type ProtocolLog interface {
 type ProtocolLogFiles = protolog.Files
 
 // ProtocolLogWriter is a ProtocolLog in Exchange's format (comma-separated
-// values), with the methods Log, Flush and Close. It buffers lines for up to one
+// values) or in that of NewW3CProtocolLog, with the methods Log, Flush and Close. It buffers lines for up to one
 // second; buffered lines are lost if the process is killed. Flush and Close
 // write them. Lines that cannot be written, for example because the disk is
 // full, are lost without an effect on mail. The Writer then logs an error to
 // its Logger, and Flush returns the error. The default Logger is that of the
 // gateway.Gateway that has the Writer in its Closers. When the log can be
-// written again, a line that begins with "#Dropped:" has the number of lines
-// lost before it.
+// written again, a line that begins with "#Dropped:" ("#Remark:" in the W3C
+// format) has the number of lines lost before it.
 type ProtocolLogWriter = protolog.Writer
 
 // NewProtocolLog returns a ProtocolLog that writes to w. Close closes w if it is
 // an io.Closer.
 func NewProtocolLog(w io.Writer) *ProtocolLogWriter {
 	return protolog.New(w, "SMTP Send Protocol Log", "SEND")
+}
+
+// NewW3CProtocolLog returns a ProtocolLog that writes to w in the W3C extended log
+// file format, with the columns of the SMTP service of IIS 6. Each command and
+// each line of a reply is one line: cs-username is OutboundConnectionCommand or
+// OutboundConnectionResponse, c-ip is the other host, and cs-uri-query has the
+// argument or the reply. A space in a column is written as "+", and "+", "%" and
+// everything that is not printable ASCII as %XX. computer is s-computername; if
+// it is empty, the name of the machine. Close closes w if w is an io.Closer. The
+// names of ProtocolLogFiles begin with "exsend".
+func NewW3CProtocolLog(w io.Writer, computer string) *ProtocolLogWriter {
+	return protolog.NewW3C(w, "exsend", computer, false)
 }
 
 // SlogProtocolLog returns a ProtocolLog that writes to a slog.Logger.

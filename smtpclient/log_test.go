@@ -51,6 +51,31 @@ func TestProtocolLog(t *testing.T) {
 	}
 }
 
+// The same session in the W3C format: a line for each command and each line of a
+// reply.
+func TestW3CProtocolLog(t *testing.T) {
+	n := newNetwork(t)
+	n.host("192.0.2.1:25", login("PLAIN")+one+quit)
+	tr := n.transport()
+	var out bytes.Buffer
+	log := NewW3CProtocolLog(&out, "RELAY1")
+	tr.Name, tr.ProtocolLog = "internet", log
+	expect(t, tr.Send(t.Context(), to("192.0.2.1:25"), mail("x\r\n", "b@example.net")), queued)
+	tr.Close()
+	if err := log.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		" pipe OutboundConnectionCommand internet RELAY1 - - MAIL - FROM:<a@example.com> - 0 27 - - SMTP - - - -\n",
+		" pipe OutboundConnectionResponse internet RELAY1 - - - - 250+2.1.0+ok 250 0 - 14 - SMTP - - - -\n",
+		" RELAY1 - - QUIT - - - 0 6 - - SMTP - - - -\n",
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no line %sin\n%s", want, out.String())
+		}
+	}
+}
+
 type eventLog []ProtocolEvent
 
 func (l *eventLog) Log(e ProtocolEvent) { *l = append(*l, e) }

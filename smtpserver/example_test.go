@@ -218,6 +218,26 @@ func ExampleNewProtocolLog() {
 	// Output: internet
 }
 
+// The protocol log in the W3C extended log file format, which tools for the logs of
+// IIS read.
+func ExampleNewW3CProtocolLog() {
+	var file strings.Builder // a program uses &smtpserver.ProtocolLogFiles{Dir: "/var/log/relay"}
+	log := smtpserver.NewW3CProtocolLog(&file, "RELAY1")
+	event := smtpserver.ProtocolEvent{Time: time.Date(2026, 11, 29, 8, 0, 0, 0, time.UTC), Session: "1", Connector: "internet",
+		Local: "192.0.2.1:25", Remote: "198.51.100.7:4711", Kind: '<', Data: "MAIL FROM:<a@example.net> SIZE=120"}
+	log.Log(event) // a Server does this, if the log is its ProtocolLog
+	event.Time, event.Kind, event.Data = event.Time.Add(7*time.Millisecond), '>', "250 2.1.0 Ok"
+	log.Log(event)
+	if err := log.Close(); err != nil {
+		fmt.Println(err)
+	}
+	_, lines, _ := strings.Cut(file.String(), "#Fields: ")
+	fmt.Print(lines)
+	// Output:
+	// date time c-ip cs-username s-sitename s-computername s-ip s-port cs-method cs-uri-stem cs-uri-query sc-status sc-win32-status sc-bytes cs-bytes time-taken cs-version cs-host cs(User-Agent) cs(Cookie) cs(Referer)
+	// 2026-11-29 08:00:00 198.51.100.7 - internet RELAY1 192.0.2.1 25 MAIL - +FROM:<a@example.net>+SIZE=120 250 0 14 36 7 SMTP - - - -
+}
+
 type discardAll struct{ gosmtp.Session }
 
 // certificate returns the certificate of the server, from a file or a cache.

@@ -49,6 +49,7 @@ type ProtocolLog interface {
 //		Prefix  string        // of the file names; default "RECV"
 //		Suffix  string        // of the file names; default ".log"
 //		Header  string        // the first lines of each file; default: a description of the columns
+//		HeaderAt func(now time.Time) string // the same for a file that begins now, if Header is empty
 //		Private bool          // prevents the owner's group from reading the files
 //		MaxSize int64         // of one file, in bytes; default 10 MB
 //		MaxAge  time.Duration // after which a file is removed; default 30 days
@@ -62,20 +63,31 @@ type ProtocolLog interface {
 type ProtocolLogFiles = protolog.Files
 
 // ProtocolLogWriter is a ProtocolLog in the format of Exchange (comma-separated
-// values). Its methods are Log, Flush and Close. It buffers lines for up to a
+// values), or in that of NewW3CProtocolLog. Its methods are Log, Flush and Close. It buffers lines for up to a
 // second; if the process is killed, the buffered lines are lost. Flush and
 // Close write the buffered lines. If a write fails, for example because the
 // disk is full, the lines are lost and the server continues. The Writer then
 // logs an error to its Logger (default: that of the gateway.Gateway whose
 // Closers have it), and the next Flush returns the error; Close does not. When
 // the log can be written again, the Writer logs that, and a line that begins
-// with "#Dropped:" has the number of the lost lines.
+// with "#Dropped:" ("#Remark:" in the W3C format) has the number of the lost lines.
 type ProtocolLogWriter = protolog.Writer
 
 // NewProtocolLog returns a ProtocolLog that writes to w. Its Close closes w if
 // w is an io.Closer.
 func NewProtocolLog(w io.Writer) *ProtocolLogWriter {
 	return protolog.New(w, "SMTP Receive Protocol Log", "RECV")
+}
+
+// NewW3CProtocolLog returns a ProtocolLog that writes to w in the W3C extended log
+// file format, with the columns of the SMTP service of IIS 6. Each command and its
+// final reply are one line; cs-username is the HELO name, and time-taken is in
+// milliseconds. A space in a column is written as "+", and "+", "%" and
+// everything that is not printable ASCII as %XX. computer is s-computername; if
+// it is empty, the name of the machine. Close closes w if w is an io.Closer. The
+// names of ProtocolLogFiles begin with "ex", as those of IIS do.
+func NewW3CProtocolLog(w io.Writer, computer string) *ProtocolLogWriter {
+	return protolog.NewW3C(w, "ex", computer, true)
 }
 
 // SlogProtocolLog returns a ProtocolLog that writes to a slog.Logger.

@@ -25,6 +25,9 @@ type Files struct {
 	Prefix string // of the file names
 	Suffix string // of the file names. Default ".log"
 	Header string // the first lines of each file
+	// HeaderAt, if set and Header is empty, returns the first lines of a file that
+	// begins now.
+	HeaderAt func(now time.Time) string
 	// Private makes the files readable only for their owner. Otherwise the
 	// owner's group can read them too.
 	Private bool
@@ -35,6 +38,7 @@ type Files struct {
 
 	mu     sync.Mutex // guards the following fields
 	file   *os.File
+	header int64 // length of the header of file
 	size   int64
 	day    string
 	number int
@@ -50,7 +54,7 @@ func (f *Files) Write(p []byte) (int, error) {
 	}
 	now := time.Now().UTC()
 	day := now.Format("20060102")
-	if f.file == nil || f.day != day || f.size+int64(len(p)) > orDefault(f.MaxSize, 10<<20) && f.size > int64(len(f.Header)) {
+	if f.file == nil || f.day != day || f.size+int64(len(p)) > orDefault(f.MaxSize, 10<<20) && f.size > f.header {
 		if err := f.next(day, now); err != nil {
 			return 0, err
 		}
@@ -100,6 +104,10 @@ func (f *Files) next(day string, now time.Time) error {
 		return err
 	}
 	f.clean(now) // first, because old files may fill the disk
+	header := f.Header
+	if header == "" && f.HeaderAt != nil {
+		header = f.HeaderAt(now)
+	}
 	for {
 		f.number++
 		name := filepath.Join(f.Dir, fmt.Sprintf("%s%s-%d%s", f.Prefix, day, f.number, f.suffix()))
@@ -110,14 +118,14 @@ func (f *Files) next(day string, now time.Time) error {
 		if err != nil {
 			return err
 		}
-		n, err := file.WriteString(f.Header)
+		n, err := file.WriteString(header)
 		if err != nil {
 			file.Close()
 			os.Remove(name) // otherwise each attempt would leave a file
 			f.number--
 			return err
 		}
-		f.file, f.size = file, int64(n)
+		f.file, f.size, f.header = file, int64(n), int64(n)
 		return nil
 	}
 }

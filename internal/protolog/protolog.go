@@ -126,6 +126,9 @@ type Writer struct {
 	err   error
 	loss  logfile.Loss
 	last  second // of the last event
+
+	format func(b []byte, e *Event) ([]byte, int) // appends lines, and returns their number; nil: one line in the format of Exchange
+	remark string                                 // begins the line about lost lines
 }
 
 const (
@@ -152,7 +155,7 @@ func New(w io.Writer, kind, prefix string) *Writer {
 // If w is a *Files, header must be empty, because Files writes its own header
 // to each file.
 func NewWriter(w io.Writer, header string) *Writer {
-	return &Writer{w: w, buf: []byte(header), loss: logfile.Loss{Log: "protocol log", Unit: "lines"}}
+	return &Writer{w: w, buf: []byte(header), loss: logfile.Loss{Log: "protocol log", Unit: "lines"}, remark: "#Dropped: "}
 }
 
 // Inherit sets Logger if it is not set. A gateway.Gateway calls it.
@@ -182,8 +185,13 @@ func (w *Writer) Validate() error {
 func (w *Writer) Log(e Event) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.buf = e.appendAfter(w.last.appendTime(w.buf, e.Time))
-	w.lines++
+	n := 1
+	if w.format == nil {
+		w.buf = e.appendAfter(w.last.appendTime(w.buf, e.Time))
+	} else if w.buf, n = w.format(w.buf, &e); n == 0 {
+		return
+	}
+	w.lines += n
 	switch {
 	case len(w.buf) >= bufferBytes:
 		w.flush()
@@ -212,7 +220,7 @@ func (w *Writer) flush() {
 	}
 	b := w.buf
 	if dropped := w.loss.Dropped(); dropped != "" {
-		b = append([]byte("#Dropped: "+dropped+"\n"), b...)
+		b = append([]byte(w.remark+dropped+"\n"), b...)
 	}
 	err := w.write(b)
 	w.loss.Written(w.lines, err, w.Logger)
