@@ -157,7 +157,8 @@ func (k *Kit) checkHostname() {
 	err := (&gateway.Gateway{Hostname: k.Hostname}).Validate() // it also reports that there is no queue
 	many, _ := err.(interface{ Unwrap() []error })
 	for _, one := range many.Unwrap() {
-		if f, is := errors.AsType[*gateway.Finding](one); is && f.Subject == "Hostname" {
+		var f *gateway.Finding
+		if errors.As(one, &f) && f.Subject == "Hostname" {
 			k.Fault("hostname", errors.New(f.Text))
 		}
 	}
