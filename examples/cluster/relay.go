@@ -47,7 +47,9 @@ func newNode(s *settings, log *slog.Logger) (*gateway.Gateway, error) {
 	store, err := postgres.Open(context.Background(), s.database, &postgres.Options{
 		Node: s.node, PasswordFile: s.passwordFile, Pooler: s.pooler,
 		Beat: s.beat, DeadAfter: s.deadAfter,
-		Logger: log,
+		// At the next start, the node knows which messages were in delivery when it died.
+		Journal: filepath.Join(s.state, "deliveries"),
+		Logger:  log,
 	})
 	if err != nil {
 		return nil, err

@@ -130,28 +130,3 @@ func (s *Store) Holders(ctx context.Context, ids ...string) ([]string, error) {
 	}
 	return holders, nil
 }
-
-const sqlLeasedBy = `select coalesce(n.name, '') from bridgehead.message m
-	left join bridgehead.node n on n.id = m.node where m.id = $1`
-
-// LeasedBy implements [queue.LeaseFinder].
-func (s *Store) LeasedBy(ctx context.Context, id string) (name string, err error) {
-	if err := s.check(ctx); err != nil {
-		return "", err
-	}
-	found := false
-	err = s.db.tx(ctx, func(b *pgx.Batch) {
-		b.Queue(sqlLeasedBy, id).Query(func(rows pgx.Rows) error {
-			found = false
-			_, err := pgx.ForEachRow(rows, []any{&name}, func() error {
-				found = true
-				return nil
-			})
-			return err
-		})
-	})
-	if err == nil && !found {
-		err = queue.ErrNotFound
-	}
-	return name, err
-}

@@ -2,49 +2,97 @@ package postgres
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// hopIDs knows the numbers of next hops (table bridgehead.hop). Numbers never change,
-// so a known one costs no round trip.
+// hopIDs knows the numbers of next hops (table bridgehead.hop), so a known one costs no
+// round trip.
+//
+// The row of a hop that no message has waited for since hopUnused is removed, because
+// strangers can make the relay send mail to any number of domains. If the hop is used
+// later, it gets another number. A number is not used again. So that no node writes the
+// number of a row that is removed, a node uses a number that it knows for at most hopFresh,
+// and then writes the time of the use in the row before it uses the number again.
 type hopIDs struct {
 	tx func(context.Context, func(*pgx.Batch)) error // runs a transaction; set by Open
 
 	mu   sync.Mutex
-	ids  map[queue.NextHop]int32 // guarded by mu
+	ids  map[queue.NextHop]hopID // guarded by mu
 	hops map[int32]queue.NextHop // guarded by mu
+}
+
+// A hopID is the number of a hop.
+type hopID struct {
+	id   int32
+	read time.Time // when it was read from the database
+	used bool      // the time of the use was written then
 }
 
 // maxHopIDs is how many numbers are kept. If there are more, all are forgotten.
 const maxHopIDs = 100_000
 
+// hopFresh is how long a known number is right. It is much shorter than the two days in
+// removeHops.
+const hopFresh = 12 * time.Hour
+
 const (
 	selectHop = `select id from bridgehead.hop where connector = $1 and destination = $2`
-	insertHop = `insert into bridgehead.hop (connector, destination) values ($1, $2) on conflict do nothing`
-	nameHops  = `select id, connector, destination from bridgehead.hop where id = any($1)`
+	// insertHop does not use on conflict alone, which would take a new number each time.
+	insertHop = `
+insert into bridgehead.hop (connector, destination) select $1::text, $2::text
+where not exists (select from bridgehead.hop where connector = $1 and destination = $2) on conflict do nothing`
+	useHop = `
+update bridgehead.hop set used = clock_timestamp()
+where connector = $1 and destination = $2 and used < clock_timestamp() - interval '1 hour'`
+	nameHops = `select id, connector, destination from bridgehead.hop where id = any($1)`
+
+	// removeHops removes the hops that are not used. If a row is used at the same time, the
+	// last condition is checked again.
+	removeHops = `
+delete from bridgehead.hop h where h.id = any(array(
+	select h.id from bridgehead.hop h where h.id > 0 and h.used < clock_timestamp() - interval '2 days'
+	and not exists (select from bridgehead.message m where m.node is null and m.hop = h.id)
+	and not exists (select from bridgehead.message m where m.node is not null and m.hop = h.id)
+	limit $1))
+and h.used < clock_timestamp() - interval '2 days'`
 )
 
-// id returns the number of a hop. It gives a new hop a number.
+// id returns the number of a hop for a message that will be written. It gives a new hop a
+// number.
 func (h *hopIDs) id(ctx context.Context, hop queue.NextHop) (int32, error) {
-	id, ok, err := h.find(ctx, hop)
-	if ok || err != nil {
-		return id, err
+	if hop == (queue.NextHop{}) {
+		return 0, nil
 	}
+	h.mu.Lock()
+	known := h.ids[hop]
+	h.mu.Unlock()
+	if known.used && time.Since(known.read) < hopFresh {
+		return known.id, nil
+	}
+	now := time.Now()
 	connector, destination := hopTexts(hop)
+	var id int32
 	var found bool
-	err = h.tx(ctx, func(b *pgx.Batch) {
+	err := h.tx(ctx, func(b *pgx.Batch) {
+		b.Queue(useHop, connector, destination)
 		b.Queue(insertHop, connector, destination)
 		b.Queue(selectHop, connector, destination).Query(scanID(&id, &found))
 	})
-	if err == nil {
-		h.learn(hop, id)
+	if err != nil {
+		return 0, err
 	}
-	return id, err
+	if !found {
+		return 0, fmt.Errorf("%w: a next hop was removed while it was stored", queue.ErrUnavailable)
+	}
+	h.learn(hop, hopID{id, now, true})
+	return id, nil
 }
 
 // find returns the number of a hop. ok is false if it has none, so no message waits
@@ -54,11 +102,12 @@ func (h *hopIDs) find(ctx context.Context, hop queue.NextHop) (id int32, ok bool
 		return 0, true, nil
 	}
 	h.mu.Lock()
-	id, ok = h.ids[hop]
+	known := h.ids[hop]
 	h.mu.Unlock()
-	if ok {
-		return id, true, nil
+	if time.Since(known.read) < hopFresh {
+		return known.id, true, nil
 	}
+	now := time.Now()
 	connector, destination := hopTexts(hop)
 	err = h.tx(ctx, func(b *pgx.Batch) {
 		b.Queue(selectHop, connector, destination).Query(scanID(&id, &ok))
@@ -67,7 +116,7 @@ func (h *hopIDs) find(ctx context.Context, hop queue.NextHop) (id int32, ok bool
 		return 0, false, err
 	}
 	if ok {
-		h.learn(hop, id)
+		h.learn(hop, hopID{id, now, false})
 	}
 	return id, ok, nil
 }
@@ -84,8 +133,8 @@ func (h *hopIDs) known(hops map[queue.NextHop]bool) map[int32]bool {
 		}
 		if hop == (queue.NextHop{}) {
 			ids[0] = true
-		} else if id, known := h.ids[hop]; known {
-			ids[id] = true
+		} else if known, ok := h.ids[hop]; ok {
+			ids[known.id] = true
 		}
 	}
 	return ids
@@ -100,7 +149,8 @@ func scanID(id *int32, found *bool) func(pgx.Rows) error {
 	}
 }
 
-// names returns the hops with these numbers.
+// names returns the hops with these numbers. A number that is not in the database is that
+// of the zero next hop, so that its messages are routed again.
 func (h *hopIDs) names(ctx context.Context, ids []int32) (map[int32]queue.NextHop, error) {
 	names := make(map[int32]queue.NextHop, len(ids))
 	var unknown []int32
@@ -116,6 +166,7 @@ func (h *hopIDs) names(ctx context.Context, ids []int32) (map[int32]queue.NextHo
 	if len(unknown) == 0 {
 		return names, nil
 	}
+	now := time.Now()
 	err := h.tx(ctx, func(b *pgx.Batch) {
 		b.Queue(nameHops, unknown).Query(func(rows pgx.Rows) error {
 			var id int32
@@ -131,21 +182,32 @@ func (h *hopIDs) names(ctx context.Context, ids []int32) (map[int32]queue.NextHo
 		return nil, err
 	}
 	for _, id := range unknown {
-		h.learn(names[id], id)
+		h.learn(names[id], hopID{id, now, false})
 	}
 	return names, nil
 }
 
-func (h *hopIDs) learn(hop queue.NextHop, id int32) {
+// forget forgets all numbers. It is for a process that may have been stopped for long: the
+// monotonic clock does not count the time for which a computer is suspended.
+func (h *hopIDs) forget() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.ids, h.hops = nil, nil
+}
+
+func (h *hopIDs) learn(hop queue.NextHop, id hopID) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if hop == (queue.NextHop{}) {
 		return
 	}
 	if h.ids == nil || len(h.ids) >= maxHopIDs || len(h.hops) >= maxHopIDs {
-		h.ids, h.hops = make(map[queue.NextHop]int32), make(map[int32]queue.NextHop)
+		h.ids, h.hops = make(map[queue.NextHop]hopID), make(map[int32]queue.NextHop)
 	}
-	h.ids[hop], h.hops[id] = id, hop
+	if old := h.ids[hop]; old.id != id.id || id.used || time.Since(old.read) >= hopFresh {
+		h.ids[hop] = id
+	}
+	h.hops[id.id] = hop
 }
 
 // hopTexts returns the texts of a hop as the database can store them: UTF-8 without

@@ -258,6 +258,7 @@ func (n *node) lost() {
 	n.store.log.Error("the other nodes have declared this node dead, because it did not report; its leases are lost",
 		"node", n.store.opts.Node, "silent", n.silence().Round(time.Millisecond))
 	n.store.leases.reset()
+	n.store.hops.forget()
 	n.incoming.add(queue.Notice{Kind: queue.NoticeLost})
 	n.lookNow()
 }

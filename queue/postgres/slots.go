@@ -60,6 +60,7 @@ type contentState struct {
 	keys       contentKeys
 	slot       int16                // the current one, as far as known
 	closed     [slotCount]time.Time // since when a slot has not been the current one
+	tidied     time.Time            // see tidy
 }
 
 // currentSlot returns the slot for the content of new messages.
