@@ -36,7 +36,8 @@ type Cluster interface {
 	// the store.
 	Holders(ctx context.Context, ids ...string) ([]string, error)
 	// Nodes returns the nodes that the Store knows, this one included, in the order
-	// of their names. Each name is there once, with its newest process.
+	// of their names. Each name is there once, with its newest process or, if it is
+	// that of this node, with this process.
 	Nodes(ctx context.Context) ([]Node, error)
 	// Drain starts or ends the draining of a node. A draining node delivers
 	// nothing and gives its messages to the other nodes. It still accepts mail,
@@ -105,6 +106,9 @@ type Node struct {
 	Silent            time.Duration
 	// Leased is how many messages the node has leased.
 	Leased int
+	// Processes is how many living processes have this name, if the Store counts
+	// them. There should be one: each node needs a name of its own.
+	Processes int
 	// Draining has who drains the node, and why. It is zero if the node does not
 	// drain.
 	Draining Draining

@@ -10,8 +10,9 @@ import (
 
 const (
 	sqlDraining = `select exists (select from bridgehead.drain where name = $1)`
-	sqlNodeName = `select exists (select from bridgehead.node where name = $1)`
-	sqlDrain    = `insert into bridgehead.drain (name, by, reason)
+	sqlNodeName = `select exists (select from bridgehead.node where name = $1)
+		or exists (select from bridgehead.drain where name = $1)`
+	sqlDrain = `insert into bridgehead.drain (name, by, reason)
 		select $1, $2, $3 where exists (select from bridgehead.node where name = $1)
 		on conflict (name) do update set by = excluded.by, reason = excluded.reason`
 	sqlUndrain = `delete from bridgehead.drain where name = $1`
@@ -39,19 +40,27 @@ func (s *Store) Drain(ctx context.Context, d queue.Draining) error {
 	return err
 }
 
-// sqlNodes finds the newest incarnation of each name. A node leases with one incarnation,
-// but an earlier one may have messages that are being taken over.
+// sqlNodes finds one incarnation of each name: $1, that of this node, or else the
+// newest one that is alive, or else the newest one. A node leases with one incarnation,
+// but an earlier one may have messages that are being taken over. A process lives if it
+// has reported lately, and, if it is not the newest one, after the newest one began.
 const sqlNodes = `with held as (
 		select node, count(*) as messages from bridgehead.message where node is not null group by node),
 	held_by_name as (
-		select n.name, sum(messages) as messages from held join bridgehead.node n on n.id = held.node group by n.name)
-	select distinct on (n.name) n.name, n.state, n.started, n.beat_at,
+		select n.name, sum(messages) as messages from held join bridgehead.node n on n.id = held.node group by n.name),
+	newest as (select name, max(started) as started from bridgehead.node group by name),
+	living as (
+		select n.name, count(*) as processes from bridgehead.node n join newest o on o.name = n.name
+		where n.state = 'alive' and n.beat_at > clock_timestamp() - $2 * interval '1 second'
+			and (n.beat_at > o.started or n.started = o.started) group by n.name)
+	select distinct on (n.name) n.id = $1, n.name, n.state, n.started, n.beat_at,
 		greatest(extract(epoch from clock_timestamp() - n.beat_at), 0)::float8,
-		coalesce(h.messages, 0)::bigint, n.info, d.by, d.reason, d.since
+		coalesce(h.messages, 0)::bigint, coalesce(l.processes, 0)::bigint, n.info, d.by, d.reason, d.since
 	from bridgehead.node n
 		left join held_by_name h on h.name = n.name
+		left join living l on l.name = n.name
 		left join bridgehead.drain d on d.name = n.name
-	order by n.name, n.started desc`
+	order by n.name, n.id = $1 desc, n.state = 'alive' desc, n.started desc`
 
 // Nodes implements [queue.Cluster].
 func (s *Store) Nodes(ctx context.Context) (nodes []queue.Node, err error) {
@@ -59,7 +68,7 @@ func (s *Store) Nodes(ctx context.Context) (nodes []queue.Node, err error) {
 		return nil, err
 	}
 	err = s.db.tx(ctx, func(b *pgx.Batch) {
-		b.Queue(sqlNodes).Query(func(rows pgx.Rows) (err error) {
+		b.Queue(sqlNodes, s.node.id.Load(), s.silentAfter().Seconds()).Query(func(rows pgx.Rows) (err error) {
 			nodes, err = pgx.CollectRows(rows, s.scanNode)
 			return err
 		})
@@ -72,11 +81,10 @@ func (s *Store) scanNode(row pgx.CollectableRow) (n queue.Node, err error) {
 	var silent float64
 	var by, reason *string
 	var since *time.Time
-	err = row.Scan(&n.Name, &state, &n.Started, &n.LastBeat, &silent, &n.Leased, &n.Info, &by, &reason, &since)
+	err = row.Scan(&n.This, &n.Name, &state, &n.Started, &n.LastBeat, &silent, &n.Leased, &n.Processes, &n.Info, &by, &reason, &since)
 	if err != nil {
 		return n, err
 	}
-	n.This = n.Name == s.opts.Node
 	n.Silent = time.Duration(silent * float64(time.Second))
 	n.State = s.nodeState(state, n.Silent)
 	if since != nil {
@@ -85,15 +93,17 @@ func (s *Store) scanNode(row pgx.CollectableRow) (n queue.Node, err error) {
 	return n, nil
 }
 
-// nodeState returns the state for the column state. A node may miss one beat before it is
-// silent.
+// silentAfter is the time after which a node is silent. It may miss one beat.
+func (s *Store) silentAfter() time.Duration { return 2 * s.opts.Beat }
+
+// nodeState returns the state for the column state.
 func (s *Store) nodeState(column string, silent time.Duration) queue.NodeState {
 	switch {
 	case column == "dead":
 		return queue.NodeDead
 	case column == "stopped":
 		return queue.NodeStopped
-	case silent > 2*s.opts.Beat:
+	case silent > s.silentAfter():
 		return queue.NodeSilent
 	}
 	return queue.NodeAlive
@@ -102,7 +112,13 @@ func (s *Store) nodeState(column string, silent time.Duration) queue.NodeState {
 // Name implements [queue.Cluster].
 func (s *Store) Name() string { return s.opts.Node }
 
-const sqlHolders = `select m.id, n.name from bridgehead.message m join bridgehead.node n on n.id = m.node
+// otherProcess follows the name of this node if another process with the same name has
+// leased a message: one that runs at the same time, or an earlier one that has ended. The
+// Queue must not take it for its own.
+const otherProcess = " (another process)"
+
+const sqlHolders = `select m.id, case when n.name = $2 and n.id <> $3 then n.name || $4 else n.name end
+	from bridgehead.message m join bridgehead.node n on n.id = m.node
 	where m.id = any($1)`
 
 // Holders implements [queue.Cluster].
@@ -112,7 +128,7 @@ func (s *Store) Holders(ctx context.Context, ids ...string) ([]string, error) {
 	}
 	names := make(map[string]string)
 	err := s.db.tx(ctx, func(b *pgx.Batch) {
-		b.Queue(sqlHolders, ids).Query(func(rows pgx.Rows) error {
+		b.Queue(sqlHolders, ids, s.opts.Node, s.node.id.Load(), otherProcess).Query(func(rows pgx.Rows) error {
 			var id, name string
 			_, err := pgx.ForEachRow(rows, []any{&id, &name}, func() error {
 				names[id] = name

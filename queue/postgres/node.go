@@ -12,6 +12,7 @@ import (
 
 	"github.com/bridgehead-mail/bridgehead/queue"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // A node is this process among the nodes that share the queue. Its row in the table
@@ -23,6 +24,7 @@ type node struct {
 	id       atomic.Int64  // of the incarnation; 0: there is none now
 	beatSent atomic.Int64  // when the last beat that succeeded was sent
 	members  atomic.Int32  // living nodes at the last look
+	twinSeen atomic.Int64  // when another process with this name was last seen to beat, or 0
 	wake     chan struct{} // has a value: look now
 	dead     chan []pulse  // to the goroutine of takeover
 
@@ -30,6 +32,7 @@ type node struct {
 	notices            chan queue.Notice // of Store.Notices
 
 	mu       sync.Mutex // guards all below; held during a look
+	line     line
 	observer observer
 	reader   noticeReader
 	draining bool
@@ -47,13 +50,14 @@ func (s *Store) startNode(ctx context.Context) error {
 		outgoing: newNotices(),
 		incoming: newNotices(),
 		notices:  make(chan queue.Notice, noticeBuffer),
+		line:     line{db: s.db, timeout: max(s.opts.Beat, time.Second)},
 		observer: observer{beat: s.opts.Beat, deadAfter: s.opts.DeadAfter},
 	}
 	s.node = n
+	s.atClose(n.stop)
 	if err := n.start(ctx); err != nil {
 		return err
 	}
-	s.atClose(n.stop)
 	s.background(n.run)
 	s.background(n.runTakeover)
 	return nil
@@ -62,8 +66,10 @@ func (s *Store) startNode(ctx context.Context) error {
 // start registers the node, and measures the clock of the database. A new node reads no
 // notices of the time before.
 func (n *node) start(ctx context.Context) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	sent := time.Now()
-	err := n.store.db.tx(ctx, func(b *pgx.Batch) {
+	err := n.line.tx(ctx, func(b *pgx.Batch) {
 		sent = time.Now()
 		b.Queue(sqlClock).QueryRow(func(row pgx.Row) error {
 			var database time.Time
@@ -76,7 +82,7 @@ func (n *node) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return n.look(ctx)
+	return n.lookLocked(ctx)
 }
 
 // lookInterval is the time between two looks at the other nodes. It is shorter than
@@ -94,7 +100,7 @@ func (n *node) run(ctx context.Context) {
 		case <-n.wake:
 		case <-tick.C:
 		}
-		n.look(ctx) // the db logs an error
+		n.look(ctx) // the line logs an error
 	}
 }
 
@@ -123,8 +129,8 @@ func (n *node) silence() time.Duration {
 // A view is what a look has found.
 type view struct {
 	sent     time.Time
-	alive    bool // this incarnation beats
-	pulses   []pulse
+	alive    bool      // this incarnation beats
+	others   []pulse   // the other incarnations that beat
 	database time.Time // the database's clock
 	draining bool
 	notices  []noticeRow
@@ -145,11 +151,13 @@ const (
 func (n *node) look(ctx context.Context) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	return n.lookLocked(ctx)
+}
+
+func (n *node) lookLocked(ctx context.Context) error {
 	if n.stopped {
 		return queue.ErrClosed
 	}
-	ctx, cancel := context.WithTimeout(ctx, max(n.store.opts.Beat, time.Second))
-	defer cancel()
 	id := n.id.Load()
 	register := id == 0
 	if register {
@@ -157,15 +165,17 @@ func (n *node) look(ctx context.Context) error {
 	}
 	beat := register || n.silence() >= n.store.opts.Beat-n.lookInterval()/2
 	var v view
-	err := n.store.db.tx(ctx, func(b *pgx.Batch) {
+	err := n.line.tx(ctx, func(b *pgx.Batch) {
 		v = view{sent: time.Now()}
+		v.queue(b, n, id)
+		// The beat locks the row of this node until the end of the transaction. It is
+		// the last statement, so that a process that stops reading cannot prolong that.
 		switch {
 		case register:
-			b.Queue(sqlRegister, id, n.store.opts.Node, n.info())
+			b.Queue(sqlRegister, id, n.store.opts.Node, n.info()).Exec(v.beats)
 		case beat:
-			b.Queue(sqlBeat, id)
+			b.Queue(sqlBeat, id).Exec(v.beats)
 		}
-		v.queue(b, n, id)
 	})
 	switch {
 	case err != nil:
@@ -179,11 +189,17 @@ func (n *node) look(ctx context.Context) error {
 	if !beat { // the time of a commit to the disk would be part of the round trip
 		n.store.clock.measured(v.sent, received, v.database)
 	}
-	n.id.Store(id)
 	if beat {
 		n.beaten(v.sent)
 	}
+	n.id.Store(id)
 	n.seen(&v, received)
+	return nil
+}
+
+// beats records whether the statement that beats has found the row of this node alive.
+func (v *view) beats(tag pgconn.CommandTag) error {
+	v.alive = tag.RowsAffected() == 1
 	return nil
 }
 
@@ -201,10 +217,14 @@ func (n *node) beaten(sent time.Time) {
 func (v *view) queue(b *pgx.Batch, n *node, id int64) {
 	b.Queue(sqlClock).QueryRow(func(row pgx.Row) error { return row.Scan(&v.database) })
 	b.Queue(sqlPulses).Query(func(rows pgx.Rows) (err error) {
-		v.pulses, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (p pulse, err error) {
-			err = row.Scan(&p.id, &p.name, &p.beat)
-			v.alive = v.alive || p.id == id
-			return p, err
+		var p pulse
+		_, err = pgx.ForEachRow(rows, []any{&p.id, &p.name, &p.beat}, func() error {
+			if p.id == id {
+				v.alive = true
+			} else {
+				v.others = append(v.others, p)
+			}
+			return nil
 		})
 		return err
 	})
@@ -217,9 +237,9 @@ func (v *view) queue(b *pgx.Batch, n *node, id int64) {
 
 // seen acts on what a look has found.
 func (n *node) seen(v *view, received time.Time) {
-	n.members.Store(int32(len(v.pulses)))
-	n.checkName(v.pulses)
-	if dead := n.observer.look(v.sent, received, v.pulses); len(dead) > 0 {
+	n.members.Store(int32(1 + len(v.others)))
+	n.checkName(v.others)
+	if dead := n.observer.look(v.sent, received, v.others); len(dead) > 0 {
 		select {
 		case n.dead <- dead:
 		default: // the goroutine of takeover is busy: the next look finds them again
@@ -238,18 +258,29 @@ func (n *node) seen(v *view, received time.Time) {
 }
 
 // checkName logs an error if another process with the name of this node beats. Both
-// work correctly, because each has its own incarnation, but draining one drains both.
-func (n *node) checkName(pulses []pulse) {
-	for _, p := range pulses {
-		if p.name != n.store.opts.Node || p.id == n.id.Load() || !n.observer.beaten(p) {
+// work, because each has its own incarnation. But draining one drains both.
+func (n *node) checkName(others []pulse) {
+	for _, p := range others {
+		if p.name != n.store.opts.Node || !n.observer.beaten(p) {
 			continue
 		}
+		n.twinSeen.Store(int64(time.Since(n.began)))
 		if time.Since(n.warned) > time.Minute || n.warned.IsZero() {
-			n.store.log.Error("another process runs with the name of this node; give each node its own name",
-				"node", p.name)
+			n.store.log.Error(twinText, "node", p.name)
 			n.warned = time.Now()
 		}
 	}
+}
+
+const twinText = "another process runs with the name of this node; give each node its own name"
+
+// warnings are for queue.StoreStats.
+func (n *node) warnings() []string {
+	seen := time.Duration(n.twinSeen.Load())
+	if seen == 0 || time.Since(n.began)-seen > n.store.opts.DeadAfter {
+		return nil
+	}
+	return []string{twinText}
 }
 
 // lost ends this incarnation, because the others have declared it dead.
@@ -263,22 +294,26 @@ func (n *node) lost() {
 	n.lookNow()
 }
 
+const sqlStop = `update bridgehead.node set state = 'stopped', beat_at = clock_timestamp()
+	where id = $1 and state = 'alive'`
+
 // stop ends this incarnation in an orderly way, and frees its messages.
 func (n *node) stop(ctx context.Context) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.stopped = true
+	n.line.close()
 	id := n.id.Swap(0)
 	if id == 0 {
 		return nil
 	}
-	err := n.store.db.tx(ctx, func(b *pgx.Batch) {
-		b.Queue(`update bridgehead.node set state = 'stopped', beat_at = clock_timestamp() where id = $1`, id)
-	})
-	if err != nil {
+	if err := n.store.db.tx(ctx, func(b *pgx.Batch) { b.Queue(sqlStop, id) }); err != nil {
 		return err
 	}
-	_, err = n.free(ctx, id)
+	freed, err := n.free(ctx, id)
+	if freed > 0 {
+		n.send(ctx, id, []queue.Notice{{Kind: queue.NoticeMail}}) // the db logs an error
+	}
 	return err
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/bridgehead-mail/bridgehead/queue"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // A notice to the other nodes is sent in two ways. NOTIFY wakes those that LISTEN. A
@@ -146,7 +147,7 @@ func (n *node) sendNotices(ctx context.Context) {
 			return
 		case <-n.outgoing.wake:
 		}
-		if waiting := n.outgoing.take(); len(waiting) > 0 && n.send(ctx, waiting) != nil {
+		if waiting := n.outgoing.take(); len(waiting) > 0 && n.send(ctx, n.id.Load(), waiting) != nil {
 			// Without contact, the others look anyway when it is back, for new mail at
 			// least. The rest is sent later.
 			for _, w := range waiting {
@@ -158,9 +159,8 @@ func (n *node) sendNotices(ctx context.Context) {
 	}
 }
 
-// send sends notices in one transaction.
-func (n *node) send(ctx context.Context, waiting []queue.Notice) error {
-	id := n.id.Load()
+// send sends notices of the incarnation id in one transaction.
+func (n *node) send(ctx context.Context, id int64, waiting []queue.Notice) error {
 	payload, rows := formatPayload(id, waiting)
 	if !rows && n.members.Load() <= 1 {
 		return nil // the other nodes that may start now look for mail anyway
@@ -221,17 +221,13 @@ func (n *node) listenOnce(ctx context.Context) {
 	if err != nil {
 		return
 	}
-	defer func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-		defer cancel()
-		conn.Close(ctx)
-	}()
+	defer closeConn(conn)
 	if _, err := conn.Exec(ctx, "listen "+channel); err != nil {
 		return
 	}
 	n.incoming.add(queue.Notice{Kind: queue.NoticeMail})
 	for {
-		got, err := conn.WaitForNotification(ctx)
+		got, err := n.nextNotification(ctx, conn)
 		if err != nil {
 			return
 		}
@@ -242,6 +238,27 @@ func (n *node) listenOnce(ctx context.Context) {
 			n.lookNow()
 		default:
 			n.incoming.add(queue.Notice{Kind: queue.NoticeMail})
+		}
+	}
+}
+
+// nextNotification waits for a notification. If none comes for a while, it checks
+// whether the server still answers: a network that loses all packets breaks no connection
+// on which nothing is sent.
+func (n *node) nextNotification(ctx context.Context, conn *pgx.Conn) (*pgconn.Notification, error) {
+	quiet := max(n.store.opts.DeadAfter, time.Second)
+	for {
+		wait, cancel := context.WithTimeout(ctx, quiet)
+		got, err := conn.WaitForNotification(wait)
+		cancel()
+		if err == nil || ctx.Err() != nil || conn.IsClosed() {
+			return got, err
+		}
+		ping, cancel := context.WithTimeout(ctx, quiet)
+		err = conn.Ping(ping)
+		cancel()
+		if err != nil {
+			return nil, err
 		}
 	}
 }

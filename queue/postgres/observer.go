@@ -33,10 +33,10 @@ type pulse struct {
 }
 
 // maxGap is how long this node may go without an answer before its observations
-// begin from the start. A node that beats has a beat that is at most one interval
-// old when a gap begins. So it is not yet dead after the longest gap, and it has one
-// more interval to beat.
-func (o *observer) maxGap() time.Duration { return o.deadAfter - 2*o.beat }
+// begin from the start: two intervals, or less if deadAfter is less than four. A node
+// that beats has a beat that is at most one interval old when a gap begins. So it is not
+// yet dead after the longest gap, and it has one more interval to beat.
+func (o *observer) maxGap() time.Duration { return min(2*o.beat, o.deadAfter-2*o.beat) }
 
 // look takes the pulses of all living nodes, which a request that was sent at sent
 // and answered at received has read. It returns the nodes that are dead.

@@ -9,8 +9,10 @@ import (
 // Options are the settings of a [Store]. The zero value of each field means its
 // default.
 type Options struct {
-	// Node is the name of this node. Two processes that run at the same time must not
-	// have the same name. Default: the host name.
+	// Node is the name of this node. Default: the host name. Two processes that run at
+	// the same time should not have the same name: they work, but draining one drains
+	// both, and Nodes has both as one node. The Store logs that, and warns of it in
+	// StoreStats.
 	Node string
 	// Info is what the node says about itself to the others, for example its version.
 	Info map[string]string
@@ -30,7 +32,8 @@ type Options struct {
 	// messages are not counted. The file has 640 KiB. If Journal is empty, there is no
 	// file, and such messages are not detected.
 	Journal string
-	// Connections is the maximum number of connections to the database. Default 8.
+	// Connections is the maximum number of connections to the database for messages.
+	// Default 8. The heartbeat has one more, and so has LISTEN.
 	Connections int
 	// Pooler means that the URL is that of a connection pooler in transaction mode,
 	// such as PgBouncer: the Store then uses no prepared statement, no session

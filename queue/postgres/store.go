@@ -125,7 +125,7 @@ func (s *Store) Sync(ctx context.Context) error {
 func (s *Store) StoreStats() queue.StoreStats {
 	tables := s.health.get()
 	stats := queue.StoreStats{Free: -1, CommitDuration: s.stats.duration.Snapshot(), CommitMessages: s.stats.messages.Snapshot(),
-		Figures: tables.figures(), Warnings: tables.warnings()}
+		Figures: tables.figures(), Warnings: append(tables.warnings(), s.node.warnings()...)}
 	select {
 	case <-s.closed:
 		stats.Err = queue.ErrClosed
@@ -133,6 +133,8 @@ func (s *Store) StoreStats() queue.StoreStats {
 	default:
 	}
 	if err := s.db.down.Load(); err != nil {
+		stats.Err = err
+	} else if err := s.node.mayBegin(); err != nil {
 		stats.Err = err
 	}
 	return stats
