@@ -14,7 +14,7 @@ import (
 
 // quick are options with a short heartbeat.
 func quick(name string) *Options {
-	return &Options{Node: name, Beat: 100 * time.Millisecond, DeadAfter: 500 * time.Millisecond, Connections: 3}
+	return &Options{Node: name, Beat: 100 * time.Millisecond, DeadAfter: time.Second, Connections: 3}
 }
 
 // eventually waits until f returns true.

@@ -1,0 +1,60 @@
+package postgres
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/bridgehead-mail/bridgehead/queue"
+)
+
+// MayBegin fails when one more missed beat would be the last, and MayFinish when the
+// others may have taken the message over.
+func TestGuardLimits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &Store{opts: Options{Beat: 5 * time.Second, DeadAfter: 15 * time.Second}}
+		s.node = &node{store: s, began: time.Now(), incoming: newNotices()}
+		s.leases.add("one", 1, queue.Schedule{Owner: "q"})
+		time.Sleep(time.Hour) // the node has run for a while
+		s.node.beaten(time.Now())
+		for _, c := range []struct {
+			silent        time.Duration
+			begin, finish bool
+		}{
+			{0, true, true},
+			{10 * time.Second, true, true},
+			{10*time.Second + 1, false, true},
+			{15 * time.Second, false, true},
+			{15*time.Second + 1, false, false},
+			{time.Hour, false, false},
+		} {
+			time.Sleep(c.silent - s.node.silence())
+			begin, finish := s.MayBegin("q", "one"), s.MayFinish("q", "one")
+			if (begin == nil) != c.begin || begin != nil && (!errors.Is(begin, queue.ErrUnavailable) || isLost(begin)) {
+				t.Errorf("MayBegin after %v: %v", c.silent, begin)
+			}
+			if (finish == nil) != c.finish || finish != nil && !isLost(finish) {
+				t.Errorf("MayFinish after %v: %v", c.silent, finish)
+			}
+		}
+		for _, other := range [][2]string{{"other", "one"}, {"q", "two"}, {"", "one"}} {
+			if err := s.MayBegin(other[0], other[1]); !isLost(err) {
+				t.Errorf("MayBegin of %q: %v", other, err)
+			}
+			if err := s.MayFinish(other[0], other[1]); !isLost(err) {
+				t.Errorf("MayFinish of %q: %v", other, err)
+			}
+		}
+
+		// Contact permits deliveries again, and the Queue is told so, once.
+		s.node.beaten(time.Now())
+		s.node.beaten(time.Now())
+		if err := errors.Join(s.MayBegin("q", "one"), s.MayFinish("q", "one")); err != nil {
+			t.Errorf("with contact: %v", err)
+		}
+		if ns := s.node.incoming.take(); len(ns) != 1 || ns[0].Kind != queue.NoticeContact {
+			t.Errorf("notices: %v", ns)
+		}
+	})
+}
