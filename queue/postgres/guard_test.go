@@ -15,7 +15,11 @@ func TestGuardLimits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &Store{opts: Options{Beat: 5 * time.Second, DeadAfter: 15 * time.Second}}
 		s.node = &node{store: s, began: time.Now(), incoming: newNotices()}
-		s.leases.add("one", 1, queue.Schedule{Owner: "q"})
+		s.node.id.Store(3)
+		s.leases.incarnation = s.node.incarnation
+		if err := s.leases.add(3, "one", 1, 0, queue.Schedule{Owner: "q"}); err != nil {
+			t.Fatal(err)
+		}
 		time.Sleep(time.Hour) // the node has run for a while
 		s.node.beaten(time.Now())
 		for _, c := range []struct {
