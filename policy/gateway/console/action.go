@@ -51,9 +51,11 @@ type outcome struct {
 	Action string `json:"action" doc:"What the action does, in words."`
 	Count  int    `json:"count" doc:"The number of messages (or other things) that it concerns, or that it has changed."`
 	// AtLeast is only set before the action.
-	AtLeast bool  `json:"atLeast,omitempty" doc:"Whether it may concern more than count, because not all were counted."`
-	Done    bool  `json:"done" doc:"Whether it was done. It is false without confirm=yes."`
-	ID      int64 `json:"id,omitempty" doc:"The number of the entry in the audit log."`
+	AtLeast bool `json:"atLeast,omitempty" doc:"Whether it may concern more than count, because not all were counted."`
+	Done    bool `json:"done" doc:"Whether it was done. It is false without confirm=yes."`
+	// Skipped is only set after the action.
+	Skipped map[string]int `json:"skipped,omitempty" doc:"The number of messages that were skipped, because other nodes deliver them, by the name of the node. If all were skipped, the answer is 409."`
+	ID      int64          `json:"id,omitempty" doc:"The number of the entry in the audit log."`
 }
 
 // action is a route with an action: a POST for operators. plan finds out what
@@ -101,6 +103,7 @@ func (x *call) act(p *plan) (any, error) {
 	e := x.console.audit.begin(x, p)
 	n, err := p.do(ctx)
 	x.console.audit.end(e, n, err)
+	skipped, err := partly(n, err)
 	if err != nil {
 		return nil, err
 	}
@@ -108,7 +111,7 @@ func (x *call) act(p *plan) (any, error) {
 		x.redirect(x.link(cmp.Or(p.Back, "/"), "done", e.ID))
 		return nil, nil
 	}
-	return &outcome{Action: p.Title, Count: n, Done: true, ID: e.ID}, nil
+	return &outcome{Action: p.Title, Count: n, Done: true, Skipped: skipped, ID: e.ID}, nil
 }
 
 // confirmed reports whether the client has confirmed the action and given a

@@ -34,6 +34,7 @@ type auditEntry struct {
 	Reason     string              `json:"reason"`
 	Result     string              `json:"result" doc:"begun, done or failed."`
 	Count      int                 `json:"count" doc:"The number of messages (or other things) that it has changed."`
+	Skipped    map[string]int      `json:"skipped,omitempty" doc:"The number of messages that were skipped, because other nodes deliver them, by the name of the node."`
 	Error      string              `json:"error,omitempty"`
 }
 
@@ -87,10 +88,10 @@ func (a *auditLog) begin(x *call, p *plan) auditEntry {
 // end records the result of an action.
 func (a *auditLog) end(e auditEntry, n int, err error) {
 	e.Count, e.Result, e.Time = n, "done", time.Now().UTC()
-	if err != nil {
+	if e.Skipped, err = partly(n, err); err != nil {
 		e.Result, e.Error = "failed", short(err.Error())
 	}
-	a.log.Info("console: action", "name", e.Name, "client", e.Client, "action", e.Action, "reason", e.Reason, "result", e.Result, "count", n, "error", e.Error)
+	a.log.Info("console: action", "name", e.Name, "client", e.Client, "action", e.Action, "reason", e.Reason, "result", e.Result, "count", n, "skipped", e.SkippedText(), "error", e.Error)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for i := range a.entries {

@@ -76,15 +76,10 @@ func planForIDs(x *call, ids []string, verb, text string, op queue.Op) (*plan, e
 		}
 		p.Title, p.Back = verb+" the message "+ids[0], "/messages/"+url.PathEscape(ids[0])
 	}
-	p.do = func(ctx context.Context) (n int, err error) {
-		for _, id := range ids {
-			done, err := x.console.Gateway.Queue.Do(ctx, queue.Filter{ID: id}, op)
-			n += done
-			if err != nil {
-				return n, err
-			}
-		}
-		return n, nil
+	p.do = func(ctx context.Context) (int, error) {
+		return doEach(ctx, ids, func(ctx context.Context, id string) (int, error) {
+			return x.console.Gateway.Queue.Do(ctx, queue.Filter{ID: id}, op)
+		})
 	}
 	return p, nil
 }

@@ -20,15 +20,17 @@ type nodesView struct {
 
 // nodeView is one node.
 type nodeView struct {
-	Name     string            `json:"name"`
-	State    string            `json:"state" doc:"alive, silent (it has not reported for longer than expected), dead (the other nodes have taken over its messages) or stopped."`
-	This     bool              `json:"this" doc:"Whether it is the node that answers."`
-	Started  time.Time         `json:"started,omitzero" doc:"By the clock of the store."`
-	LastBeat time.Time         `json:"lastBeat,omitzero" doc:"When the node reported last that it is alive, by the clock of the store."`
-	Silent   float64           `json:"silentSeconds" doc:"How long ago lastBeat was."`
-	Leased   int               `json:"leased" doc:"How many messages the node has leased."`
-	Draining *drainingView     `json:"draining,omitempty" doc:"Set if the node drains: it delivers no mail."`
-	Info     map[string]string `json:"info,omitempty" doc:"What the node says about itself."`
+	Name     string    `json:"name"`
+	State    string    `json:"state" doc:"alive, silent (it has not reported for longer than expected), dead (the other nodes have taken over its messages) or stopped."`
+	This     bool      `json:"this" doc:"Whether it is the node that answers."`
+	Started  time.Time `json:"started,omitzero" doc:"By the clock of the store."`
+	LastBeat time.Time `json:"lastBeat,omitzero" doc:"When the node reported last that it is alive, by the clock of the store."`
+	Silent   float64   `json:"silentSeconds" doc:"How long ago lastBeat was."`
+	Leased   int       `json:"leased" doc:"How many messages the node has leased."`
+	// Processes is not set if the store does not count them.
+	Processes int               `json:"processes,omitempty" doc:"How many living processes have this name. There should be one."`
+	Draining  *drainingView     `json:"draining,omitempty" doc:"Set if the node drains: it delivers no mail."`
+	Info      map[string]string `json:"info,omitempty" doc:"What the node says about itself."`
 }
 
 // drainingView says who drains a node, and why.
@@ -41,7 +43,7 @@ type drainingView struct {
 func viewOfNode(n *queue.Node) nodeView {
 	v := nodeView{
 		Name: n.Name, State: n.State.String(), This: n.This, Started: n.Started, LastBeat: n.LastBeat,
-		Silent: n.Silent.Seconds(), Leased: n.Leased, Info: n.Info,
+		Silent: n.Silent.Seconds(), Leased: n.Leased, Processes: n.Processes, Info: n.Info,
 	}
 	if isDraining(n) {
 		v.Draining = &drainingView{n.Draining.By, n.Draining.Reason, n.Draining.Since}
@@ -164,10 +166,11 @@ func planDrain(x *call, p nodeParams) (*plan, error) {
 	if isDraining(n) {
 		return nil, refuse(http.StatusConflict, "The node "+inert(strconv.Quote(n.Name))+" is draining already.")
 	}
-	text := "The node delivers no mail and gives its messages to the other nodes. They also deliver the mail that it still accepts. The setting survives a restart of the node."
+	text := "The node delivers no mail and gives its messages to the other nodes. They also deliver the mail that it still accepts. "
 	if !slices.ContainsFunc(all, func(o queue.Node) bool { return o.Name != n.Name && o.State == queue.NodeAlive && !isDraining(&o) }) {
-		text = "No other node delivers mail now: all mail waits until one does. The setting survives a restart of the node."
+		text = "No other node delivers mail now: all mail waits until one does. "
 	}
+	text += "The setting survives a restart of the node. /readyz of the node fails while it drains."
 	return &plan{
 		Title: "Drain the node " + n.Name, Text: text, Count: n.Leased, Back: "/nodes",
 		do: func(ctx context.Context) (int, error) {

@@ -159,7 +159,7 @@ func TestDrain(t *testing.T) {
 		}
 
 		// The browser confirms on a page, and returns to the nodes.
-		if page := w.sendPage("/nodes/drain", form("node", "b")).Body.String(); !strings.Contains(page, "<strong>7</strong> messages") || !strings.Contains(page, "gives its messages to the other nodes") {
+		if page := w.sendPage("/nodes/drain", form("node", "b")).Body.String(); !strings.Contains(page, "<strong>7</strong> messages") || !strings.Contains(page, "gives its messages to the other nodes") || !strings.Contains(page, "/readyz of the node fails while it drains.") {
 			t.Error(page)
 		}
 		answer := w.sendPage("/nodes/drain", form("node", "b", "confirm", "yes", "reason", "by a browser"))
@@ -203,6 +203,25 @@ func TestDrainTheLastNode(t *testing.T) {
 	})
 }
 
+// The page warns if two processes have one name.
+func TestNodesWithOneName(t *testing.T) {
+	inCluster(t, &Console{}, func(w *world, nodes *clustertest.Cluster) {
+		const warning = "processes have this name"
+		nodes.Set(queue.Node{Name: "a", State: queue.NodeAlive, Processes: 1})
+		if page := w.page("/nodes", 200); strings.Contains(page, warning) {
+			t.Error(page)
+		}
+		nodes.Set(queue.Node{Name: "a", State: queue.NodeAlive, Processes: 2})
+		if page := w.page("/nodes", 200); !strings.Contains(page, "2 "+warning) {
+			t.Error(page)
+		}
+		var v nodesView
+		if w.get("/nodes", &v); v.Nodes[0].Processes != 2 {
+			t.Errorf("%+v", v.Nodes[0])
+		}
+	})
+}
+
 // The overview has a note if a node does not deliver.
 func TestOverviewOfNodes(t *testing.T) {
 	inCluster(t, &Console{}, func(w *world, nodes *clustertest.Cluster) {
@@ -222,6 +241,85 @@ func TestOverviewOfNodes(t *testing.T) {
 		nodes.Set(queue.Node{Name: "a", State: queue.NodeAlive, This: true}, queue.Node{Name: "b", State: queue.NodeStopped})
 		if page := w.page("/", 200); strings.Contains(page, "Of the nodes") {
 			t.Error(page)
+		}
+	})
+}
+
+// An action skips the messages that other nodes deliver, is done to all others, and says
+// what it has skipped.
+func TestActionsSkip(t *testing.T) {
+	inCluster(t, &Console{}, func(w *world, nodes *clustertest.Cluster) {
+		var ids []string
+		both := form("confirm", "yes", "reason", "test")
+		for i := range 5 {
+			m := w.submit(mail(fmt.Sprintf("to%d@down.example", i)))
+			ids = append(ids, m.ID)
+			both.Add("id", m.ID)
+		}
+		nodes.Lease(ids[0], "b")
+		nodes.Lease(ids[2], "c")
+		nodes.Lease(ids[3], "b")
+		status := func(id string) queue.MessageStatus {
+			info, err := w.queue.Message(t.Context(), id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return info.Status
+		}
+		var o outcome
+		w.post("/messages/suspend", 200, both, &o)
+		if !o.Done || o.Count != 2 || len(o.Skipped) != 2 || o.Skipped["b"] != 2 || o.Skipped["c"] != 1 {
+			t.Errorf("by ID: %+v", o)
+		}
+		for i, want := range []bool{false, true, false, false, true} {
+			if got := status(ids[i]) == queue.MessageSuspended; got != want {
+				t.Errorf("message %d: %v", i, status(ids[i]))
+			}
+		}
+		const skipped = "3 messages were skipped, because other nodes deliver them: 2 on b, 1 on c. Do it on these nodes, or later."
+		audited := func(result string) auditEntry {
+			t.Helper()
+			var v auditView
+			w.get("/audit", &v)
+			if e := v.Entries[0]; e.Result != result {
+				t.Errorf("audited: %+v", e)
+			}
+			return v.Entries[0]
+		}
+		if e := audited("done"); e.Count != 2 || e.Skipped["b"] != 2 || e.Skipped["c"] != 1 || e.Error != "" {
+			t.Errorf("audited: %+v", e)
+		}
+		if page := w.page("/audit", 200); !strings.Contains(page, skipped) {
+			t.Error(page)
+		}
+
+		// By a filter, and by the queue.
+		o = outcome{}
+		w.post("/messages/resume", 200, form("recipient", "*@down.example", "confirm", "yes", "reason", "test"), &o)
+		if !o.Done || o.Count != 2 {
+			t.Errorf("by a filter: %+v", o)
+		}
+		o = outcome{}
+		answer := w.sendPage("/messages/retry", form("recipient", "*@down.example", "confirm", "yes", "reason", "test"))
+		if answer.Code != http.StatusSeeOther {
+			t.Errorf("a browser: %d", answer.Code)
+		}
+		if page := w.page("/messages"+strings.TrimPrefix(answer.Header().Get("Location"), "../messages"), 200); !strings.Contains(page, skipped) {
+			t.Error(page)
+		}
+		w.post("/queues/remove", 200, form("queue", "internet:down.example", "confirm", "yes", "reason", "test"), &o)
+		if !o.Done || o.Count != 2 || o.Skipped["b"] != 2 || o.Skipped["c"] != 1 {
+			t.Errorf("by the queue: %+v", o)
+		}
+
+		// If nothing is done, the action has failed.
+		var p problem
+		w.post("/messages/remove", 409, form("id", ids[0], "confirm", "yes", "reason", "test"), &p)
+		if p.Detail != "Nothing was done. 1 message was skipped, because another node delivers it: 1 on b. Do it on these nodes, or later." {
+			t.Errorf("%+v", p)
+		}
+		if e := audited("failed"); e.Count != 0 || !strings.Contains(e.Error, "1 on b") {
+			t.Errorf("audited: %+v", e)
 		}
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/bridgehead-mail/bridgehead/queue"
@@ -34,6 +35,12 @@ func wrongParameter(name, detail string) *problem {
 	return &problem{Status: http.StatusBadRequest, Parameter: name, Detail: name + ": " + detail}
 }
 
+// skippedText says which messages were skipped, and what the operator can do.
+func skippedText(e *queue.SkippedError) string {
+	text := strings.TrimPrefix(e.Error(), "queue: ")
+	return strings.ToUpper(text[:1]) + text[1:] + ". Do it on these nodes, or later."
+}
+
 // errInternal is an error that only operators see.
 const errInternal = "The relay could not do this. Its log has the details."
 
@@ -41,6 +48,7 @@ const errInternal = "The relay could not do this. Its log has the details."
 func (x *call) problemOf(err error) *problem {
 	var p *problem
 	var tooLarge *http.MaxBytesError
+	var skipped *queue.SkippedError
 	switch {
 	case errors.As(err, &p):
 	case errors.Is(err, queue.ErrNotFound):
@@ -51,6 +59,8 @@ func (x *call) problemOf(err error) *problem {
 		p = refuse(http.StatusNotFound, "There is no such suspension. It may have ended or been lifted.")
 	case errors.Is(err, queue.ErrNoNode):
 		p = refuse(http.StatusNotFound, "There is no such node.")
+	case errors.As(err, &skipped):
+		p = refuse(http.StatusConflict, "Nothing was done. "+skippedText(skipped))
 	case errors.Is(err, queue.ErrUnavailable):
 		p = refuse(http.StatusServiceUnavailable, "The store of the relay cannot be reached now.")
 	case errors.As(err, &tooLarge):

@@ -70,16 +70,7 @@ func planForHops(x *call, p hopsParams, verb, text string, do func(context.Conte
 	}
 	return &plan{
 		Title: verb + " " + named(hops), Text: text, Count: messages, Back: back,
-		do: func(ctx context.Context) (n int, err error) {
-			for _, hop := range hops {
-				done, err := do(ctx, hop)
-				n += done
-				if err != nil {
-					return n, err
-				}
-			}
-			return n, nil
-		},
+		do: func(ctx context.Context) (int, error) { return doEach(ctx, hops, do) },
 	}, nil
 }
 
