@@ -5,7 +5,9 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"maps"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -50,6 +52,7 @@ type outcome struct {
 	Action        string
 	Count         int
 	AtLeast, Done bool
+	Skipped       map[string]int // messages, by the node that delivers them
 }
 
 // change does a change if it is confirmed.
@@ -81,6 +84,9 @@ func (s *session) change(ctx context.Context, c change, by *confirmation) error 
 		}
 	} else {
 		s.print("%s: done, %s", o.Action, plural(o.Count, c.counted))
+		for _, node := range slices.Sorted(maps.Keys(o.Skipped)) {
+			s.print("skipped, because the node %s delivers them: %s", node, plural(o.Skipped[node], "message"))
+		}
 	}
 	if c.filter && o.Count == 0 {
 		return errNoMessages

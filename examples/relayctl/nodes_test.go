@@ -67,6 +67,11 @@ func TestNodes(t *testing.T) {
 		t.Errorf("no node has leased the message:\n%s", out)
 	}
 	w.nodes.Lease(id, "b")
+	other := w.send("alice@example.com", "bob@closed.example", "Dinner")
+	w.do("retry", "messages", "-sender", "alice@example.com", "-yes", "-reason", "test").
+		want(0, "done, 1 message", "skipped, because the node b delivers them: 1 message")
+	w.do("retry", "message", id, "-yes", "-reason", "test").want(1, "1 on b")
+	w.do("remove", "message", other, "-yes", "-reason", "test").want(0)
 	if out := w.do("show", id).want(0).out; !regexp.MustCompile(`(?m)^Leased by:? +b$`).MatchString(out) {
 		t.Errorf("b has leased the message:\n%s", out)
 	}
