@@ -20,6 +20,29 @@ import (
 
 // newNode assembles a node. It waits until the database can be reached.
 func newNode(s *settings, log *slog.Logger) (*gateway.Gateway, error) {
+	return newRelay(s, log, openDatabase)
+}
+
+// A store is the queue of a relay.
+type store interface {
+	queue.Store
+	io.Closer
+}
+
+// openDatabase opens the queue in the database.
+func openDatabase(s *settings, log *slog.Logger) (store, error) {
+	return postgres.Open(context.Background(), s.database, &postgres.Options{
+		Node: s.node, PasswordFile: s.passwordFile, Pooler: s.pooler,
+		Beat: s.beat, DeadAfter: s.deadAfter,
+		// At the next start, the node knows which messages were in delivery when it died.
+		Journal: filepath.Join(s.state, "deliveries"),
+		Logger:  log,
+	})
+}
+
+// newRelay assembles a relay with the queue that open opens. When it calls open, all
+// settings but those of the database are known to be right.
+func newRelay(s *settings, log *slog.Logger, open func(*settings, *slog.Logger) (store, error)) (*gateway.Gateway, error) {
 	if err := s.check(); err != nil {
 		return nil, err
 	}
@@ -44,13 +67,7 @@ func newNode(s *settings, log *slog.Logger) (*gateway.Gateway, error) {
 		return nil, err
 	}
 	// The client reads 250 only after the message is committed in the database.
-	store, err := postgres.Open(context.Background(), s.database, &postgres.Options{
-		Node: s.node, PasswordFile: s.passwordFile, Pooler: s.pooler,
-		Beat: s.beat, DeadAfter: s.deadAfter,
-		// At the next start, the node knows which messages were in delivery when it died.
-		Journal: filepath.Join(s.state, "deliveries"),
-		Logger:  log,
-	})
+	store, err := open(s, log)
 	if err != nil {
 		return nil, err
 	}

@@ -20,6 +20,10 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
+	if os.Getenv(asMeasured) != "" {
+		measuredMain()
+		return
+	}
 	goleak.VerifyTestMain(m)
 }
 
