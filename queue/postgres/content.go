@@ -2,8 +2,6 @@ package postgres
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/binary"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -27,30 +25,13 @@ type newContent struct {
 	content queue.Content
 }
 
-// contentKeys makes the keys of contents. They are different in each process, and
-// increase, because indexes are faster then. A key is not the ID of the message: a
-// message can be stored with the ID of one that was removed, while the content of that
-// one is still in the table.
-type contentKeys struct {
-	next uint64
-}
-
-// contentKey returns a new key.
+// contentKey returns a new key. A key is not the ID of the message: a message can be
+// stored with the ID of one that was removed, while the content of that one is still in
+// the table.
 func (s *Store) contentKey() int64 {
 	s.content.Lock()
 	defer s.content.Unlock()
 	return s.content.keys.key()
-}
-
-// key returns a new key: 40 random bits, and a number of 24 bits.
-func (k *contentKeys) key() int64 {
-	if k.next&(1<<24-1) == 0 {
-		var b [8]byte
-		rand.Read(b[:]) // never fails
-		k.next = binary.BigEndian.Uint64(b[:])&^(1<<24-1) + 1
-	}
-	k.next++
-	return int64(k.next - 1)
 }
 
 const insertChunks = `

@@ -115,19 +115,19 @@ with updated as (
 	set hop = new.hop, ready = new.ready, due = new.due, wait = new.wait,
 		volatile = case when new.volatile then new.node end, node = case when new.leased then new.node end,
 		attempted = new.attempted, rcpts = new.rcpts::bigint[], state = new.state
-	from unnest($3::text[], $4::bigint[], $5::bigint[], $6::integer[], $7::bigint[], $8::bigint[], $9::bigint[],
-		$10::boolean[], $11::boolean[], $12::boolean[], $13::text[], $14::bytea[]) as new (id, node, lease, hop, ready, due,
+	from unnest($2::text[], $3::bigint[], $4::bigint[], $5::integer[], $6::bigint[], $7::bigint[], $8::bigint[],
+		$9::boolean[], $10::boolean[], $11::boolean[], $12::text[], $13::bytea[]) as new (id, node, lease, hop, ready, due,
 		wait, volatile, leased, attempted, rcpts, state)
 	where m.id = new.id and m.lease = new.lease and (m.node = new.node or m.node is null)
 	returning m.id),
 removed as (
 	delete from bridgehead.message m
-	using unnest($15::text[], $16::bigint[], $17::bigint[]) as old (id, node, lease)
+	using unnest($14::text[], $15::bigint[], $16::bigint[]) as old (id, node, lease)
 	where m.id = old.id and m.lease = old.lease and (m.node = old.node or m.node is null)
 	returning m.id)
-insert into bridgehead.outcome (store, number, missing)
-values ($1, $2, array(
-	select n from unnest($3 || $15) with ordinality as all_ids (id, n)
+insert into bridgehead.outcome (key, missing)
+values ($1, array(
+	select n from unnest($2 || $14) with ordinality as all_ids (id, n)
 	where not exists (select from updated where updated.id = all_ids.id)
 	and not exists (select from removed where removed.id = all_ids.id)))
 returning missing`
@@ -191,7 +191,7 @@ func (s *Store) record(ctx context.Context, cs []*change, doubt func(error)) err
 	g := s.groups.new()
 	g.doubt = doubt
 	err = s.once(ctx, g, func(b *pgx.Batch) {
-		g.queue(b, recordChanges, append([]any{g.store, g.number}, rows.args...)...)
+		g.queue(b, recordChanges, append([]any{g.key}, rows.args...)...)
 	})
 	if err != nil {
 		return err

@@ -43,7 +43,7 @@ func (s *Store) putLarge(ctx context.Context, p *put) error {
 		return s.puts.add(p)
 	}
 	if err == nil {
-		s.groups.settle(g.number)
+		s.groups.settle(g.key)
 		s.stats.committed(time.Since(began), 1)
 	}
 	s.finish([]*put{p}, g, err)

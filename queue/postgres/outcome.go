@@ -2,8 +2,6 @@ package postgres
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"sync"
@@ -14,7 +12,7 @@ import (
 // The Store must know whether a transaction was committed before it answers. If it
 // guessed, it would lose an accepted message, or deliver one that it refused. So each
 // transaction that stores or records messages is a group: it also inserts a row in the
-// table outcome, with the number of the group. These are the cases:
+// table outcome, with the key of the group. These are the cases:
 //
 //	What happens                              What the Store does
 //	----------------------------------------  ------------------------------------------
@@ -57,13 +55,13 @@ import (
 //	                                          answer is delivered, as with any crash.
 //
 // A group whose outcome is known and that was committed needs its row no longer. A later
-// group removes it. A fence stays for fenceDays, because a server might still execute its
+// group removes the rows of several. A fence stays for fenceDays, because a server might still execute its
 // group.
 
 // A group is a transaction whose outcome can be asked for.
 type group struct {
-	store, number int64 // the key of its row in outcome
-	node          int64 // the node of the leases of its new messages
+	key  int64 // of its row in outcome
+	node int64 // the node of the leases of its new messages
 	// missing are the places of the items of the group that were not stored or
 	// recorded, counted from 1.
 	missing []int64
@@ -72,58 +70,66 @@ type group struct {
 	doubt func(err error)
 }
 
-// groups numbers the groups of a Store.
+// groups makes the groups of a Store.
 type groups struct {
-	mu    sync.Mutex
-	store int64 // random; guarded by mu, like all below
-	next  int64
-	// settled are the numbers of groups whose rows can be removed.
+	mu   sync.Mutex
+	keys keys // guarded by mu, like all below
+	// settled are the keys of groups whose rows can be removed.
 	settled []int64
 }
+
+// removeTogether is how many groups there are for each removal of their rows.
+const removeTogether = 32
 
 // new returns a new group.
 func (gs *groups) new() *group {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
-	if gs.store == 0 {
-		var b [8]byte
-		rand.Read(b[:]) // never fails
-		gs.store = int64(binary.BigEndian.Uint64(b[:])>>1) + 1
-	}
-	gs.next++
-	return &group{store: gs.store, number: gs.next}
+	return &group{key: gs.keys.key()}
 }
 
 // settle records that the rows of groups can be removed.
-func (gs *groups) settle(numbers ...int64) {
+func (gs *groups) settle(keys ...int64) {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
-	gs.settled = append(gs.settled, numbers...)
+	gs.settled = append(gs.settled, keys...)
 }
 
-// take returns the numbers of the groups whose rows can be removed, and forgets them.
-func (gs *groups) take() []int64 {
+// take returns the keys of the groups whose rows can be removed, and forgets them. It
+// returns none if there are fewer than atLeast.
+func (gs *groups) take(atLeast int) (keys []int64) {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
-	numbers := gs.settled
-	gs.settled = nil
-	return numbers
+	if len(gs.settled) >= atLeast {
+		keys, gs.settled = gs.settled, nil
+	}
+	return keys
 }
 
 const (
-	removeOutcomes = `delete from bridgehead.outcome where store = $1 and number = any($2)`
+	// The key alone finds the rows. A condition on several columns may read all dead
+	// rows that it shares a column with.
+	removeOutcomes = `delete from bridgehead.outcome where key = any($1)`
 
 	insertFence = `
-insert into bridgehead.outcome as o (store, number) values ($1, $2)
-on conflict (store, number) do update set at = excluded.at
+insert into bridgehead.outcome as o (key) values ($1)
+on conflict (key) do update set at = excluded.at
 returning o.missing is not null, o.missing`
 
 	// fenceDays is the number in this statement.
 	removeFences = `delete from bridgehead.outcome where at < clock_timestamp() - interval '7 days'`
 )
 
-// startOutcomes removes the rows that dead processes have left.
+// startOutcomes removes the rows that dead processes have left. Close removes those of
+// this Store.
 func (s *Store) startOutcomes(ctx context.Context) error {
+	s.atClose(func(ctx context.Context) error {
+		settled := s.groups.take(1)
+		if len(settled) == 0 {
+			return nil
+		}
+		return s.db.tx(ctx, func(b *pgx.Batch) { b.Queue(removeOutcomes, settled) })
+	})
 	return s.db.tx(ctx, func(b *pgx.Batch) { b.Queue(removeFences) })
 }
 
@@ -138,12 +144,12 @@ func (g *group) queue(b *pgx.Batch, sql string, args ...any) {
 // ended or the Store was closed before the outcome could be found out. After any other
 // error the transaction is not committed and never will be.
 func (s *Store) once(ctx context.Context, g *group, add func(b *pgx.Batch)) error {
-	settled := s.groups.take()
+	settled := s.groups.take(removeTogether)
 	err := s.db.tx(ctx, func(b *pgx.Batch) {
 		g.missing = nil
 		add(b)
 		if len(settled) > 0 {
-			b.Queue(removeOutcomes, g.store, settled)
+			b.Queue(removeOutcomes, settled)
 		}
 	})
 	if err != nil {
@@ -156,7 +162,7 @@ func (s *Store) once(ctx context.Context, g *group, add func(b *pgx.Batch)) erro
 // is unknown, it asks the database: see once.
 func (s *Store) outcome(ctx context.Context, g *group, err error) error {
 	if err == nil {
-		s.groups.settle(g.number)
+		s.groups.settle(g.key)
 		return nil
 	}
 	if !errors.Is(err, errOutcomeUnknown) {
@@ -169,7 +175,7 @@ func (s *Store) outcome(ctx context.Context, g *group, err error) error {
 		committed, asked := s.fence(ctx, g)
 		switch {
 		case asked == nil && committed:
-			s.groups.settle(g.number)
+			s.groups.settle(g.key)
 			return nil
 		case asked == nil:
 			return &abortedError{err}
@@ -182,7 +188,7 @@ func (s *Store) outcome(ctx context.Context, g *group, err error) error {
 // fence reports whether g is committed. If it is not, it cannot be committed any more.
 func (s *Store) fence(ctx context.Context, g *group) (committed bool, err error) {
 	err = s.db.tx(ctx, func(b *pgx.Batch) {
-		b.Queue(insertFence, g.store, g.number).QueryRow(func(row pgx.Row) error {
+		b.Queue(insertFence, g.key).QueryRow(func(row pgx.Row) error {
 			return row.Scan(&committed, &g.missing)
 		})
 	})

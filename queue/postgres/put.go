@@ -168,17 +168,17 @@ const insertMessages = `
 with stored as (
 	insert into bridgehead.message (id, hop, prio, ready, due, wait, volatile, node, lease,
 		size, received, attempted, slot, content, sender, rcpts, envelope, state)
-	select id, hop, prio, ready, due, wait, case when volatile then $3::bigint end, case when leased then $3 end, 1,
-		size, received, attempted, $4, content, sender, rcpts::bigint[], envelope, state
-	from unnest($5::text[], $6::integer[], $7::smallint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::boolean[],
-		$12::boolean[], $13::bigint[], $14::bigint[], $15::boolean[], $16::bigint[], $17::bigint[], $18::text[],
-		$19::bytea[], $20::bytea[]) as new (id, hop, prio, ready, due, wait, volatile, leased,
+	select id, hop, prio, ready, due, wait, case when volatile then $2::bigint end, case when leased then $2 end, 1,
+		size, received, attempted, $3, content, sender, rcpts::bigint[], envelope, state
+	from unnest($4::text[], $5::integer[], $6::smallint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::boolean[],
+		$11::boolean[], $12::bigint[], $13::bigint[], $14::boolean[], $15::bigint[], $16::bigint[], $17::text[],
+		$18::bytea[], $19::bytea[]) as new (id, hop, prio, ready, due, wait, volatile, leased,
 		size, received, attempted, content, sender, rcpts, envelope, state)
 	on conflict (id) do nothing
 	returning content)
-insert into bridgehead.outcome (store, number, missing)
-values ($1, $2, array(
-	select n from unnest($16::bigint[]) with ordinality as new (content, n)
+insert into bridgehead.outcome (key, missing)
+values ($1, array(
+	select n from unnest($15::bigint[]) with ordinality as new (content, n)
 	where not exists (select from stored where stored.content = new.content)))
 returning missing`
 
@@ -199,6 +199,6 @@ func queueMessages(b *pgx.Batch, g *group, node int64, slot int16, ps []*put) {
 		sizes[i], receiveds[i], keys[i], senders[i] = r.size, r.received, r.content.key, r.sender
 		envelopes[i], states[i] = r.envelope, r.state
 	}
-	g.queue(b, insertMessages, g.store, g.number, node, slot, ids, hops, prios, readies, dues, waits, volatiles,
+	g.queue(b, insertMessages, g.key, node, slot, ids, hops, prios, readies, dues, waits, volatiles,
 		leaseds, sizes, receiveds, attempteds, keys, senders, rcpts, envelopes, states)
 }

@@ -114,22 +114,72 @@ func TestPutExists(t *testing.T) {
 	}
 }
 
-// The rows of groups whose outcome is known are removed by later groups.
+// The rows of groups whose outcome is known are removed by later groups, and by Close.
 func TestPutRemovesOutcomes(t *testing.T) {
-	s := open(t, pgtest.Database(t), nil)
-	for i := range 10 {
+	url := pgtest.Database(t)
+	s := open(t, url, nil)
+	for i := range 2 * removeTogether {
 		if err := s.Put(t.Context(), newMessage(fmt.Sprint("m", i)), leasedTo("a")); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.Remove(t.Context(), "a", fmt.Sprint("m", i)); err != nil {
-			t.Fatal(err)
-		}
 	}
-	if err := s.settle(t.Context()); err != nil {
+	const count = "select count(*) from bridgehead.outcome"
+	if n := one[int](t, s, count); n > removeTogether {
+		t.Errorf("%d rows are left, want at most those of the last %d groups", n, removeTogether)
+	}
+	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if n := one[int](t, s, "select count(*) from bridgehead.outcome"); n > 2 {
-		t.Errorf("%d rows are left, want at most those of the last groups", n)
+	if n := one[int](t, open(t, url, nil), count); n != 0 {
+		t.Errorf("Close leaves %d rows", n)
+	}
+}
+
+// Removing the rows of groups does not read the dead rows of the groups before, which
+// VACUUM cannot remove while a snapshot is old.
+func TestRemovingOutcomesReadsNoDeadRows(t *testing.T) {
+	s := open(t, pgtest.Database(t), nil)
+	add := func(n int) []int64 {
+		ks := make([]int64, n)
+		for i := range ks {
+			ks[i] = s.groups.new().key
+		}
+		err := s.db.tx(t.Context(), func(b *pgx.Batch) {
+			b.Queue("insert into bridgehead.outcome (key, missing) select key, '{}' from unnest($1::bigint[]) k (key)", ks)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ks
+	}
+	conn, err := s.db.pool.Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Release()
+	snapshot, err := conn.BeginTx(t.Context(), pgx.TxOptions{IsoLevel: pgx.RepeatableRead})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer snapshot.Rollback(context.Background())
+	if _, err := snapshot.Exec(t.Context(), "select from bridgehead.outcome"); err != nil {
+		t.Fatal(err)
+	}
+	dead := add(20_000)
+	if err := s.db.tx(t.Context(), func(b *pgx.Batch) { b.Queue(removeOutcomes, dead) }); err != nil {
+		t.Fatal(err)
+	}
+	var plans []struct{ Plan plan }
+	err = s.db.tx(t.Context(), func(b *pgx.Batch) {
+		b.Queue("explain (analyze, buffers, format json) "+removeOutcomes, add(removeTogether)).QueryRow(func(row pgx.Row) error {
+			return row.Scan(&plans)
+		})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := plans[0].Plan.Hit + plans[0].Plan.Read; n > 5*removeTogether {
+		t.Errorf("removing %d rows reads %d buffers, beside %d dead rows", removeTogether, n, len(dead))
 	}
 }
 

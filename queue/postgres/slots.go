@@ -57,7 +57,7 @@ const slotCount = 8
 // contentState is what a Store knows about the tables of contents.
 type contentState struct {
 	sync.Mutex // guards all fields
-	keys       contentKeys
+	keys       keys
 	slot       int16                // the current one, as far as known
 	closed     [slotCount]time.Time // since when a slot has not been the current one
 	tidied     time.Time            // see tidy

@@ -146,11 +146,9 @@ insert into bridgehead.seed default values;
 
 -- One row for each group of messages whose outcome may be asked for: see outcome.go.
 create table bridgehead.outcome (
-  store   bigint not null, -- random, for each Store that was opened
-  number  bigint not null, -- of the group
-  missing bigint[],        -- what of the group was not stored or recorded; null: a fence
-  at      timestamptz not null default clock_timestamp(),
-  primary key (store, number)
+  key     bigint primary key, -- of the group
+  missing bigint[],           -- what of the group was not stored or recorded; null: a fence
+  at      timestamptz not null default clock_timestamp()
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
 
 -- Envelopes that could not be read, out of the queue.
