@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -14,10 +15,10 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// Limits of a group of new messages. A group does not wait for more messages: while one
-// is being committed, the next one collects.
+// Limits of a group of new messages. A group does not wait for more messages: while others
+// are being committed, the next one collects.
 const (
-	committers    = 2 // groups at the same time
+	committers    = 3 // groups at the same time
 	groupMessages = 100
 	groupBytes    = 4 << 20
 	largePuts     = 2 // large messages at the same time
@@ -87,6 +88,9 @@ func (q *puts) add(p *put) error {
 // take waits for calls, and returns those of a group. It returns nil when the Store is
 // closed and no call waits.
 func (q *puts) take() []*put {
+	// Callers whose group has just ended may have another message at once. Without this
+	// it would miss the next group, and groups would be smaller.
+	runtime.Gosched()
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for len(q.waiting) == 0 {

@@ -147,7 +147,7 @@ func writeEntry(b *[journalEntry]byte, id string, lease int64) {
 // the one of the entry: it was stored later with the same ID.
 const applyJournal = `
 with first as (
-	insert into bridgehead.outcome (store, number, missing) values ($1, 0, '{}')
+	insert into bridgehead.outcome (key, missing) values ($1, '{}')
 	on conflict do nothing returning 1)
 update bridgehead.message m set interrupted = interrupted + 1
 from unnest($2::text[], $3::bigint[]) j (id, lease)

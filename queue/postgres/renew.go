@@ -69,11 +69,11 @@ func (s *Store) leaseOf(ctx context.Context, owner, id string) (number int64, er
 // leased with the number.
 const regainSQL = `
 with regained as (
-	update bridgehead.message set node = $3, lease = lease + 1
-	where id = $4 and lease = $5 and (node is null or node = $3)
+	update bridgehead.message set node = $2, lease = lease + 1
+	where id = $3 and lease = $4 and (node is null or node = $2)
 	returning id)
-insert into bridgehead.outcome (store, number, missing)
-values ($1, $2, array(select 1 where not exists (select from regained)))
+insert into bridgehead.outcome (key, missing)
+values ($1, array(select 1 where not exists (select from regained)))
 returning missing`
 
 // regainTimeout is how long an owner waits for the answer of the database whether it has
@@ -93,7 +93,7 @@ func (s *Store) regain(ctx context.Context, id string, x lease) (number int64, e
 		return 0, err
 	}
 	g := s.groups.new()
-	err = s.once(ctx, g, func(b *pgx.Batch) { g.queue(b, regainSQL, g.store, g.number, node, id, x.number) })
+	err = s.once(ctx, g, func(b *pgx.Batch) { g.queue(b, regainSQL, g.key, node, id, x.number) })
 	switch {
 	case err != nil:
 		if errors.Is(err, errOutcomeUnknown) {
