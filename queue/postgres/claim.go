@@ -30,28 +30,24 @@ func (s *Store) Claim(ctx context.Context, c queue.Claim) ([]*queue.Message, err
 	if c.ID != "" {
 		return s.claimID(ctx, &c)
 	}
-	sel, ok, err := s.selection(ctx, &c)
-	if err != nil || !ok {
-		return nil, err
-	}
 	max := max(c.Max, 1)
-	var ms []*queue.Message
 	if s.lanes.scanDue(false) {
 		if err := s.scan(ctx); err != nil {
 			return nil, err
 		}
 	}
-	for scanned := false; ; scanned = true {
-		more, err := s.claimLanes(ctx, &c, sel, max-len(ms))
-		ms = append(ms, more...)
-		// The error of a later part of the claim can wait. What is leased is leased.
-		if err != nil && len(ms) == 0 {
-			return nil, err
-		}
-		if err != nil || len(ms) >= max || scanned || !s.lanes.scanDue(true) || s.scan(ctx) != nil {
-			return ms, nil
+	ms, enough, err := s.claimLanes(ctx, &c, max)
+	if err == nil && !enough && s.lanes.scanDue(true) {
+		if err = s.scan(ctx); err == nil {
+			var more []*queue.Message
+			more, _, err = s.claimLanes(ctx, &c, max-len(ms))
+			ms = append(ms, more...)
 		}
 	}
+	if len(ms) > 0 {
+		return ms, nil // The error of a later part of the claim can wait. What is leased is leased.
+	}
+	return nil, err
 }
 
 // prepareClaim begins a Claim or a Next: afterwards the database shows which messages
@@ -69,28 +65,49 @@ func (s *Store) prepareClaim(ctx context.Context, c *queue.Claim, by int64) erro
 	return s.endLeases(ctx, c.Now)
 }
 
-// claimLanes leases messages of the lanes that are known.
-func (s *Store) claimLanes(ctx context.Context, c *queue.Claim, sel *selection, max int) (ms []*queue.Message, err error) {
+// claimLanes leases messages of the lanes that are known. enough means that there may be
+// more messages, but not for this claim.
+func (s *Store) claimLanes(ctx context.Context, c *queue.Claim, max int) (ms []*queue.Message, enough bool, err error) {
 	for len(ms) < max {
+		chosen, all, err := s.chooseLanes(ctx, c, max-len(ms))
+		if len(chosen) == 0 || err != nil {
+			return ms, false, err
+		}
+		got, exhausted, err := s.take(ctx, c, chosen, max-len(ms))
+		ms = append(ms, got...)
+		switch {
+		case err != nil || exhausted && all:
+			return ms, false, err
+		case !exhausted && s.shares(c) > 1 && len(ms) > 0:
+			return ms, true, nil
+		}
+	}
+	return ms, true, nil
+}
+
+// chooseLanes returns the lanes that a claim of max messages needs. all means that there
+// are no others that could have messages for it.
+func (s *Store) chooseLanes(ctx context.Context, c *queue.Claim, max int) (chosen []laneBegin, all bool, err error) {
+	for {
+		sel, ok, err := s.selection(ctx, c)
+		if err != nil || !ok {
+			return nil, true, err
+		}
 		now := nanos(s.clock.databaseNow())
-		chosen := s.lanes.choose(sel, now, max-len(ms), c.LeastUrgent)
+		chosen, all = s.lanes.choose(sel, now, max, c.LeastUrgent)
 		if len(chosen) > 2*max {
 			// Many lanes have a begin that is not exact.
 			if err := s.refresh(ctx); err != nil {
-				return ms, err
+				return nil, false, err
 			}
-			chosen = s.lanes.choose(sel, now, max-len(ms), c.LeastUrgent)
+			chosen, all = s.lanes.choose(sel, now, max, c.LeastUrgent)
 		}
-		if chosen, err = s.excluded(ctx, c, chosen); len(chosen) == 0 || err != nil {
-			return ms, err
+		n := len(chosen)
+		if chosen, err = s.excluded(ctx, c, chosen); err != nil || len(chosen) > 0 || n == 0 || all {
+			return chosen, all, err
 		}
-		got, damaged, err := s.take(ctx, c, chosen, max-len(ms))
-		ms = append(ms, got...)
-		if err != nil || len(got)+damaged == 0 {
-			return ms, err
-		}
+		// Now the names of these hops are known, so the next selection is without them.
 	}
-	return ms, nil
 }
 
 // excluded removes the lanes of hops that c excludes. Usually there are none: see
@@ -107,6 +124,19 @@ func (s *Store) excluded(ctx context.Context, c *queue.Claim, chosen []laneBegin
 	return slices.DeleteFunc(chosen, func(l laneBegin) bool { return c.Except[names[l.hop]] }), err
 }
 
+// leastShare is the number of messages that a claim takes although other nodes could
+// claim them too.
+const leastShare = 8
+
+// shares returns into how many parts the messages that a claim finds are divided. It
+// takes one part, so that the other living nodes find some when they claim.
+func (s *Store) shares(c *queue.Claim) int {
+	if c.Only != nil {
+		return 1
+	}
+	return max(1, int(s.node.members.Load()))
+}
+
 // inlineContent is how many bytes of content are read together with the messages of
 // one claim. The rest is read when it is used.
 const inlineContent = 4 << 20
@@ -121,23 +151,31 @@ left join lateral (
   select k.data, k.crc from bridgehead.content k
   where k.slot = m.slot and k.key = m.content and k.n = 0 and m.size > 0 and m.total <= $1::bigint offset 0) k on true`
 
-// claimLanesSQL leases the first messages of lanes. Part wanted finds how many of each
-// lane are among the first ones, without locks. Part taken locks as many of each lane,
-// and skips those that another node locks, so that each of several nodes gets some.
-// The order of priorities is $9 * prio.
+// claimLanesSQL leases the first messages of lanes. Part found has the first ones, without
+// locks, in the order of Claim; the order of priorities is $9 * prio. Part wanted is how
+// many of each lane are in the share of this node, which is one of $10, and at least $11.
+// If there is one lane and one share, part found is not needed.
+// Part taken locks as many of each lane, and skips those that another node locks, so no
+// node waits for another.
 const claimLanesSQL = `
 with lane as materialized (
   select l.*, coalesce($8::bigint, bridgehead.nanos()) as now
   from unnest($4::integer[], $5::smallint[], $6::bigint[], $7::text[]) with ordinality l (hop, prio, ready, id, n)
+), found as materialized (
+  select l.n, row_number() over (order by $9::integer * l.prio desc, m.ready, l.n) as place
+  from lane l cross join lateral (
+    select m.ready from bridgehead.message m
+    where m.node is null and m.hop = l.hop and m.prio = l.prio
+      and (m.ready, m.id) >= (l.ready, l.id collate "C") and m.ready <= l.now
+    order by m.ready, m.id limit $3) m
+  where cardinality($4) > 1 or $10::integer > 1
+  order by place limit $3
 ), wanted as materialized (
-  select n, count(*) as count from (
-    select l.n from lane l cross join lateral (
-      select m.ready from bridgehead.message m
-      where m.node is null and m.hop = l.hop and m.prio = l.prio
-        and (m.ready, m.id) >= (l.ready, l.id collate "C") and m.ready <= l.now
-      order by m.ready, m.id limit $3) m
-    order by $9::integer * l.prio desc, m.ready limit $3) m
+  select n, count(*) as count from found
+  where place <= (select greatest(ceil(count(*) / $10::float8), $11::integer) from found)
   group by n
+  union all
+  select 1, $3 where cardinality($4) = 1 and $10 = 1
 ), taken as materialized (
   select m.id from wanted w join lane l on l.n = w.n cross join lateral (
     select m.id from bridgehead.message m
@@ -160,44 +198,46 @@ with claimed as (
   returning m.*
 )` + claimedColumns
 
-// take leases the first max messages of lanes. damaged is how many messages it has put
-// aside.
-func (s *Store) take(ctx context.Context, c *queue.Claim, lanes []laneBegin, max int) (ms []*queue.Message, damaged int, err error) {
+// take leases the first messages of lanes: at most max, and a share of them. exhausted
+// means that there are no others that can be claimed now.
+func (s *Store) take(ctx context.Context, c *queue.Claim, lanes []laneBegin, max int) (ms []*queue.Message, exhausted bool, err error) {
 	p, urgency := laneParams(lanes), 1
 	if c.LeastUrgent {
 		urgency = -1
 	}
-	now := nanos(s.clock.databaseNow())
+	now, shares := nanos(s.clock.databaseNow()), s.shares(c)
 	rows, err := s.lease(ctx, c, func(node int64) (string, []any) {
-		return claimLanesSQL, []any{inlineContent, node, max, p.hops, p.prios, p.readys, p.ids, s.clock.fixed(), urgency}
+		return claimLanesSQL, []any{inlineContent, node, max, p.hops, p.prios, p.readys, p.ids, s.clock.fixed(), urgency,
+			shares, leastShare}
 	})
 	if err != nil {
-		return nil, 0, err
+		return nil, false, err
+	}
+	if exhausted = len(rows) < max; shares > 1 {
+		exhausted = len(rows) < min(max, leastShare)
 	}
 	slices.SortFunc(rows, func(a, b *row) int { return a.compare(b, c.LeastUrgent) })
-	s.passed(lanes, rows, max, now)
-	ms, damaged = s.messages(ctx, rows)
-	return ms, damaged, nil
+	s.passed(lanes, rows, exhausted, now)
+	return s.messages(ctx, rows), exhausted, nil
 }
 
 // passed records where lanes begin after rows of them were leased. now is the time of
 // the claim.
-func (s *Store) passed(lanes []laneBegin, rows []*row, max int, now int64) {
+func (s *Store) passed(lanes []laneBegin, rows []*row, exhausted bool, now int64) {
 	last := make(map[lane]position)
 	for _, r := range rows {
 		last[r.lane] = r.position
 	}
-	// If there are fewer rows than wanted, all lanes are exhausted for now. A row that
-	// another node is writing has a time shortly before now.
-	exhausted := position{ready: now - int64(time.Second)}
+	// A row that another node is writing has a time shortly before now.
+	end := position{ready: now - int64(time.Second)}
 	for _, l := range lanes {
 		at, some := last[l.lane]
 		switch {
 		case some:
 			s.lanes.moved(l.lane, l.position, begin{position{at.ready, at.id + " "}, false}, true)
-		case len(rows) < max && l.before(exhausted):
-			s.lanes.moved(l.lane, l.position, begin{exhausted, false}, true)
-		case len(rows) < max:
+		case exhausted && l.before(end):
+			s.lanes.moved(l.lane, l.position, begin{end, false}, true)
+		case exhausted:
 			s.lanes.moved(l.lane, l.position, begin{l.position, false}, true)
 		}
 	}
@@ -218,8 +258,7 @@ func (s *Store) claimID(ctx context.Context, c *queue.Claim) ([]*queue.Message, 
 	if err != nil {
 		return nil, err
 	}
-	ms, _ := s.messages(ctx, rows)
-	return ms, nil
+	return s.messages(ctx, rows), nil
 }
 
 // A row is a row of message that this node has leased.
@@ -305,16 +344,15 @@ func (s *Store) addLeases(ctx context.Context, c *queue.Claim, node int64, rows 
 }
 
 // messages decodes rows. Those that are damaged are put aside.
-func (s *Store) messages(ctx context.Context, rows []*row) (ms []*queue.Message, damaged int) {
+func (s *Store) messages(ctx context.Context, rows []*row) (ms []*queue.Message) {
 	for _, r := range rows {
 		if err := s.decode(r); err != nil {
-			damaged++
 			s.putAside(ctx, r, err)
 			continue
 		}
 		ms = append(ms, r.m)
 	}
-	return ms, damaged
+	return ms
 }
 
 // decode fills in the message of r.

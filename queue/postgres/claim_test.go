@@ -42,6 +42,7 @@ func fill(t testing.TB, s *Store, n int, hop queue.NextHop, prefix string, ready
 		}
 		ready = ready.Add(time.Duration(len(ids)) * time.Millisecond)
 	}
+	s.lanes.forget()
 }
 
 func nowClaim(owner string, max int) queue.Claim {
@@ -57,7 +58,6 @@ var (
 // Claim returns the messages of each hop in their order, without those of excluded hops.
 func TestClaimOfHops(t *testing.T) {
 	s := open(t, pgtest.Database(t), nil)
-	s.clock.start(time.Now(), time.Now())
 	long := time.Now().Add(-time.Hour)
 	fill(t, s, 250, hopA, "a", long)
 	fill(t, s, 250, hopB, "b", long.Add(time.Minute))

@@ -1,9 +1,10 @@
 package postgres
 
 import (
+	"context"
 	"encoding/json"
-	"fmt"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -43,15 +44,9 @@ func (p *plan) buffers(subplan string) (n int, ok bool) {
 	return 0, false
 }
 
-// searchBuffers returns how many buffers it takes to find and lock the messages of a
-// claim. What the change of each message takes does not depend on the others.
-func searchBuffers(t testing.TB, s *Store, c queue.Claim) (buffers, found int) {
+// explain runs a statement, rolls it back, and returns its plan.
+func explain(t testing.TB, s *Store, sql string, args ...any) plan {
 	t.Helper()
-	sel, _, err := s.selection(t.Context(), &c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := laneParams(s.lanes.choose(sel, nanos(time.Now()), c.Max, false))
 	conn, err := s.db.pool.Acquire(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -63,31 +58,56 @@ func searchBuffers(t testing.TB, s *Store, c queue.Claim) (buffers, found int) {
 	}
 	defer tx.Rollback(t.Context())
 	var text []byte
-	err = tx.QueryRow(t.Context(), "explain (analyze, buffers, format json) "+claimLanesSQL,
-		inlineContent, 1, c.Max, p.hops, p.prios, p.readys, p.ids, nil, 1).Scan(&text)
-	if err != nil {
+	if err := tx.QueryRow(t.Context(), "explain (analyze, buffers, format json) "+sql, args...).Scan(&text); err != nil {
 		t.Fatal(err)
 	}
 	var plans []struct{ Plan plan }
 	if err := json.Unmarshal(text, &plans); err != nil {
 		t.Fatal(err)
 	}
-	if os.Getenv("SHOWPLAN") != "" {
-		var out string
-		rows, _ := tx.Query(t.Context(), "explain (analyze, buffers) "+claimLanesSQL,
-			inlineContent, 1, c.Max, p.hops, p.prios, p.readys, p.ids, nil, 1)
-		for rows.Next() {
-			var l string
-			rows.Scan(&l)
-			out += l + "\n"
-		}
-		fmt.Println(out)
+	return plans[0].Plan
+}
+
+// searchBuffers returns how many buffers it takes to find and lock the messages of a
+// claim. What the change of each message takes does not depend on the others.
+func searchBuffers(t testing.TB, s *Store, c queue.Claim) int {
+	t.Helper()
+	chosen, _, err := s.chooseLanes(t.Context(), &c, c.Max)
+	if err != nil {
+		t.Fatal(err)
 	}
-	n, ok := plans[0].Plan.buffers("CTE taken")
+	return laneBuffers(t, s, chosen, c.Max)
+}
+
+// laneBuffers is the same for lanes.
+func laneBuffers(t testing.TB, s *Store, lanes []laneBegin, max int) int {
+	t.Helper()
+	l := laneParams(lanes)
+	p := explain(t, s, claimLanesSQL, inlineContent, 1, max, l.hops, l.prios, l.readys, l.ids, nil, 1, 1, leastShare)
+	n, ok := p.buffers("CTE taken")
 	if !ok {
-		t.Fatalf("no part taken in the plan: %s", text)
+		t.Fatalf("no part taken in the plan: %+v", p)
 	}
-	return n, len(p.hops)
+	return n
+}
+
+// fillDummies inserts n messages that wait for a hop and are as long as others, but cannot
+// be read. They are ready before all others.
+func fillDummies(t testing.TB, s *Store, n int, hop queue.NextHop) {
+	t.Helper()
+	id, err := s.hops.id(t.Context(), hop)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const sql = `insert into bridgehead.message (id, hop, prio, ready, wait, lease, size, received, attempted, slot, content, sender, rcpts, envelope, state)
+		select 'dummy' || n, $1, 0, n, 0, 1, 4096, 1, false, 0, n, n, array[n], convert_to(repeat('x', 65), 'UTF8'), convert_to(repeat('y', 46), 'UTF8')
+		from generate_series($2::bigint, $3::bigint) n`
+	const group = 50_000
+	for first := 1; first <= n; first += group {
+		if err := s.db.tx(t.Context(), func(b *pgx.Batch) { b.Queue(sql, id, first, min(first+group-1, n)) }); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // oldSnapshot begins a transaction that sees the database as it is now, as a backup
@@ -98,7 +118,7 @@ func oldSnapshot(t testing.TB, url string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { conn.Close(t.Context()) })
+	t.Cleanup(func() { conn.Close(context.Background()) })
 	for _, sql := range []string{"begin isolation level repeatable read", "select count(*) from bridgehead.node"} {
 		if _, err := conn.Exec(t.Context(), sql); err != nil {
 			t.Fatal(err)
@@ -106,17 +126,72 @@ func oldSnapshot(t testing.TB, url string) {
 	}
 }
 
+// maxClaimBuffers limits the buffers that it takes to find and lock 100 messages (issue
+// 17): one for each row, and a few for the index.
+const maxClaimBuffers = 150
+
+// Nearly all index entries of a hop are those of messages that were claimed, and vacuum
+// cannot remove them. A claim does not read them.
 func TestClaimBehindDeadRows(t *testing.T) {
 	url := pgtest.Database(t)
 	s := open(t, url, nil)
-	s.clock.start(time.Now(), time.Now())
 	dead := large(200_000, 20_000)
-	fill(t, s, dead+1000, hopA, "a", time.Now().Add(-time.Hour))
+	fillDummies(t, s, dead, hopA)
+	fill(t, s, 300, hopA, "a", time.Now().Add(-time.Hour))
 	oldSnapshot(t, url)
-	n, err := s.Claim(t.Context(), nowClaim("o", dead))
-	if err != nil || len(n) != dead {
-		t.Fatalf("claimed %d, %v", len(n), err)
+	if _, err := s.db.pool.Exec(t.Context(), "update bridgehead.message set node = 1 where id like 'dummy%'"); err != nil {
+		t.Fatal(err)
 	}
-	got, lanes := searchBuffers(t, s, nowClaim("o", 100))
-	t.Logf("%d buffers, %d lanes", got, lanes)
+	if got := claimed(t, s, nowClaim("o", 100)); len(got) != 100 {
+		t.Fatalf("claimed %d messages", len(got))
+	}
+	n := searchBuffers(t, s, nowClaim("o", 100))
+	t.Logf("%d buffers for 100 messages behind %d dead rows", n, dead)
+	if n > maxClaimBuffers {
+		t.Errorf("a claim of 100 messages takes %d buffers, want at most %d", n, maxClaimBuffers)
+	}
+	id, _, _ := s.hops.find(t.Context(), hopA)
+	if n := laneBuffers(t, s, []laneBegin{{lane: lane{hop: id}}}, 100); n < dead/100 {
+		t.Errorf("from the beginning on, a claim takes only %d buffers: the rows are not dead", n)
+	}
+	if got := claimed(t, s, nowClaim("o", 100)); len(got) != 100 {
+		t.Errorf("claimed %d messages", len(got))
+	}
+}
+
+// The messages for a dead next hop, which a claim excludes, cost it nothing, and those of
+// other hops are found.
+func TestClaimBesideDeadHop(t *testing.T) {
+	s := open(t, pgtest.Database(t), nil)
+	waiting := large(1_000_000, 20_000)
+	fillDummies(t, s, waiting, hopA)
+	fill(t, s, 1000, hopB, "b", time.Now().Add(-time.Hour))
+	c := nowClaim("o", 100)
+	c.Except = map[queue.NextHop]bool{hopA: true}
+	if got := claimed(t, s, c); len(got) != 100 {
+		t.Fatalf("claimed %d messages", len(got))
+	}
+	n := searchBuffers(t, s, c)
+	p := explain(t, s, selectLanes, maxLanes)
+	scan := p.Hit + p.Read
+	t.Logf("beside %d messages, a claim of 100 takes %d buffers, and a scan %d", waiting, n, scan)
+	if n > maxClaimBuffers || scan > maxClaimBuffers {
+		t.Errorf("a claim takes %d buffers, and a scan %d, want at most %d", n, scan, maxClaimBuffers)
+	}
+	if waiting < 1_000_000 {
+		return
+	}
+	var times []time.Duration
+	for range 80 {
+		c := c
+		c.Now, c.Wall, c.Max = time.Now(), time.Now(), 10
+		began := time.Now()
+		ms, err := s.Claim(t.Context(), c)
+		if err != nil || len(ms) != 10 {
+			t.Fatalf("%d messages, %v", len(ms), err)
+		}
+		times = append(times, time.Since(began))
+	}
+	slices.Sort(times)
+	t.Logf("claims of 10 messages: median %v, 95th percentile %v, maximum %v", times[40], times[76], times[79])
 }

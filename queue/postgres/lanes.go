@@ -131,8 +131,8 @@ type laneBegin struct {
 
 // choose returns the lanes that a claim of max messages needs. Of the lanes with an
 // exact begin, the first max ones have the first max messages. All lanes whose begin is
-// not exact may have some.
-func (l *lanes) choose(sel *selection, now int64, max int, leastUrgent bool) (chosen []laneBegin) {
+// not exact may have some. all means that these are all lanes of sel that are ready.
+func (l *lanes) choose(sel *selection, now int64, max int, leastUrgent bool) (chosen []laneBegin, all bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var exact []laneBegin
@@ -146,7 +146,7 @@ func (l *lanes) choose(sel *selection, now int64, max int, leastUrgent bool) (ch
 			chosen = append(chosen, laneBegin{k, b})
 		}
 	}
-	if len(exact) > max {
+	if all = len(exact) <= max; !all {
 		slices.SortFunc(exact, func(a, b laneBegin) int {
 			urgency := cmp.Compare(b.prio, a.prio)
 			if leastUrgent {
@@ -156,7 +156,7 @@ func (l *lanes) choose(sel *selection, now int64, max int, leastUrgent bool) (ch
 		})
 		exact = exact[:max]
 	}
-	return append(chosen, exact...)
+	return append(chosen, exact...), all
 }
 
 // inexact returns the lanes whose begin is not exact, at most max of them.
