@@ -172,7 +172,7 @@ func TestClaimBesideDeadHop(t *testing.T) {
 		t.Fatalf("claimed %d messages", len(got))
 	}
 	n := searchBuffers(t, s, c)
-	p := explain(t, s, selectLanes, maxLanes)
+	p := explain(t, s, selectLanes, maxLanes, beforeLanes.hop, beforeLanes.prio)
 	scan := p.Hit + p.Read
 	t.Logf("beside %d messages, a claim of 100 takes %d buffers, and a scan %d", waiting, n, scan)
 	if n > maxClaimBuffers || scan > maxClaimBuffers {

@@ -3,6 +3,7 @@ package postgres
 import (
 	"cmp"
 	"context"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -49,6 +50,10 @@ type lanes struct {
 	written map[lane]position
 	scanned time.Time     // when the last scan ended; zero: a scan is due
 	took    time.Duration // how long it took
+	// next is where the next scan begins, if there are more lanes than most; nil: at
+	// the first lane.
+	next *lane
+	most int // maximum number of lanes; 0: maxLanes
 }
 
 // A begin is where a lane begins. If it is exact, there was a message at this position,
@@ -64,7 +69,7 @@ const (
 	// scanShare is what share of the time scans may take: 1/scanShare.
 	scanShare = 10
 	// maxLanes limits the memory for lanes. If a queue has more, a node knows some of
-	// them at a time.
+	// them at a time, and others after each scan.
 	maxLanes = 50_000
 )
 
@@ -84,11 +89,19 @@ func (l *lanes) wrote(hop int32, prio int16, ready int64, id string) {
 	}
 }
 
+func (l *lanes) max() int {
+	if l.most == 0 {
+		return maxLanes
+	}
+	return l.most
+}
+
+// set sets where a lane begins. The caller has locked mu.
 func (l *lanes) set(k lane, b begin) {
 	if l.begins == nil {
 		l.begins = make(map[lane]begin)
 	}
-	if _, ok := l.begins[k]; !ok && len(l.begins) >= maxLanes {
+	if _, ok := l.begins[k]; !ok && len(l.begins) >= l.max() {
 		for other := range l.begins { // any one
 			delete(l.begins, other)
 			break
@@ -111,6 +124,13 @@ func (l *lanes) scanDue(more bool) bool {
 	defer l.mu.Unlock()
 	since := time.Since(l.scanned)
 	return l.scanned.IsZero() || since > max(scanInterval, scanShare*l.took) || more && since > scanShare*l.took
+}
+
+// unknown reports whether there may be lanes that this node does not know.
+func (l *lanes) unknown() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.next != nil
 }
 
 // A selection says which lanes a Claim wants.
@@ -199,11 +219,11 @@ func (l *lanes) moved(k lane, old position, b begin, ok bool) {
 	}
 }
 
-// selectLanes finds all lanes and where they begin. It skips from lane to lane, so its
-// cost depends on the number of lanes, not of messages.
+// selectLanes finds the lanes after the lane $2, $3 and where they begin. It skips from lane
+// to lane, so its cost depends on the number of lanes, not of messages.
 const selectLanes = `
 with recursive lane as (
-  (select hop, prio, ready, id from bridgehead.message where node is null
+  (select hop, prio, ready, id from bridgehead.message where node is null and (hop, prio) > ($2::integer, $3::smallint)
    order by hop, prio, ready, id limit 1)
   union all
   select m.hop, m.prio, m.ready, m.id from lane l cross join lateral (
@@ -213,28 +233,23 @@ with recursive lane as (
 )
 select hop, prio, ready, id from lane limit $1`
 
-// scan finds all lanes.
+// beforeLanes is before all lanes.
+var beforeLanes = lane{hop: math.MinInt32}
+
+// scan finds all lanes, or as many as are kept in memory.
 func (s *Store) scan(ctx context.Context) error {
 	l := &s.lanes
 	l.scanning.Lock()
 	defer l.scanning.Unlock()
 	l.mu.Lock()
 	l.written = make(map[lane]position)
+	after, most := beforeLanes, l.max()
+	if l.next != nil {
+		after = *l.next
+	}
 	l.mu.Unlock()
 	began := time.Now()
-	var found map[lane]begin
-	err := s.db.tx(ctx, func(b *pgx.Batch) {
-		found = make(map[lane]begin)
-		b.Queue(selectLanes, maxLanes).Query(func(rows pgx.Rows) error {
-			var k lane
-			b := begin{exact: true}
-			_, err := pgx.ForEachRow(rows, []any{&k.hop, &k.prio, &b.ready, &b.id}, func() error {
-				found[k] = b
-				return nil
-			})
-			return err
-		})
-	})
+	found, next, err := s.findLanes(ctx, after, most)
 	if err == nil {
 		err = s.nameLanes(ctx, found)
 	}
@@ -245,7 +260,7 @@ func (s *Store) scan(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	l.begins = found
+	l.begins, l.next = found, next
 	for k, p := range written {
 		if b, ok := found[k]; !ok || p.before(b.position) {
 			l.set(k, begin{p, true})
@@ -253,6 +268,41 @@ func (s *Store) scan(ctx context.Context) error {
 	}
 	l.scanned, l.took = time.Now(), time.Since(began)
 	return nil
+}
+
+// findLanes finds at most most lanes after a lane, and then from the first lane on. next is
+// the last one of them if there are more.
+func (s *Store) findLanes(ctx context.Context, after lane, most int) (found map[lane]begin, next *lane, err error) {
+	found = make(map[lane]begin)
+	for again := after != beforeLanes; ; again = false {
+		n := most - len(found)
+		var last lane
+		var ls []laneBegin
+		err := s.db.tx(ctx, func(b *pgx.Batch) {
+			ls = nil
+			b.Queue(selectLanes, n, after.hop, after.prio).Query(func(rows pgx.Rows) error {
+				l := laneBegin{begin: begin{exact: true}}
+				_, err := pgx.ForEachRow(rows, []any{&l.hop, &l.prio, &l.ready, &l.id}, func() error {
+					ls = append(ls, l)
+					return nil
+				})
+				return err
+			})
+		})
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, l := range ls {
+			found[l.lane], last = l.begin, l.lane
+		}
+		if len(ls) == n {
+			return found, &last, nil
+		}
+		if !again {
+			return found, nil, nil
+		}
+		after = beforeLanes
+	}
 }
 
 // nameLanes makes the hops of lanes known, so that a claim can exclude them.

@@ -29,6 +29,9 @@ func (s *Store) Next(ctx context.Context, c queue.Claim) (time.Time, error) {
 		return time.Time{}, err
 	}
 	next := s.nextLeased(&c)
+	if scan := c.Now.Add(scanInterval); s.lanes.unknown() && (next.IsZero() || next.After(scan)) {
+		next = scan // may find other lanes
+	}
 	if !ok {
 		return next, nil
 	}
