@@ -15,6 +15,7 @@ func (w *world) check() {
 	w.checkWork()
 	w.checkLeases()
 	w.checkClaims()
+	w.checkShared()
 }
 
 // checkRecipients: no recipient is forgotten, and none is in two places.
@@ -190,7 +191,7 @@ func (w *world) checkHops() {
 			w.t.Fatalf("%d parts of hop %v are on their way back, the core counts %d", returning[h], h.Key, h.returning)
 		case inRing[h] > 1 || (inRing[h] == 1) != (h.in != nil):
 			w.t.Fatalf("hop %v is in %d rings", h.Key, inRing[h])
-		case h.ready() && h.in == nil && !h.waitsForHost && w.asking != h && !w.claimsFor(h) && (h.timer < 0 || h.wakeAt.After(h.notBefore)):
+		case h.ready() && h.in == nil && !h.waitsForHost && !w.waitsForSpan(h) && w.asking != h && !w.claimsFor(h) && (h.timer < 0 || h.wakeAt.After(h.notBefore)):
 			w.t.Fatalf("hop %v may run and is in no ring", h.Key)
 		case !h.ready() && h.in != nil:
 			w.t.Fatalf("hop %v may not run and is in a ring", h.Key)
@@ -279,6 +280,7 @@ func (w *world) begun(d *Decision) {
 		w.beginRoute(d.Msg)
 	case Deliver:
 		w.beginDeliver(d.Part, d.Probe)
+		w.beginShared(d.Part)
 	}
 }
 

@@ -187,7 +187,7 @@ func (s *Scheduler) unlist(done func(*Hop) bool) {
 		if h.shared.listed = h.shared.urgent || !done(h); h.shared.listed {
 			left = append(left, h)
 		} else {
-			h.used = s.now
+			h.used, h.shared.slots = s.now, 0
 		}
 	}
 	clear(s.sharing[len(left):])

@@ -41,6 +41,12 @@ type world struct {
 	asking     *Hop
 	renewing   *Task
 	rechecking Scope
+
+	shares    bool     // the limits are shared with other nodes
+	shareSoon bool     // the core has decided Share
+	demands   []Demand // they have no answer yet
+
+	beganAlone map[*Hop]bool // an attempt was begun alone
 }
 
 // A mail is a message, stored or active.
@@ -81,7 +87,7 @@ const (
 
 func newWorld(t testing.TB, choose func(int) int) *world {
 	w := &world{t: t, choose: choose, now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), stored: map[string]*mail{}, held: map[Key]bool{},
-		suspended: map[suspension]time.Time{}}
+		suspended: map[suspension]time.Time{}, beganAlone: map[*Hop]bool{}}
 	limits := Limits{Active: 20, Memory: 200, Deliveries: 8, Lease: 10 * time.Minute}
 	if choose(4) == 0 {
 		limits.Rate = 10
@@ -90,6 +96,9 @@ func newWorld(t testing.TB, choose func(int) int) *world {
 	w.s = New(limits, Key{Destination: "aside"})
 	for i := range testHops {
 		w.keys = append(w.keys, Key{Connector: []string{"out", "out", "home"}[i%3], Destination: fmt.Sprint("h", i%(testHops-1))}) // two have the same
+	}
+	if w.shares = choose(2) == 0; w.shares {
+		w.s.ShareLimits()
 	}
 	w.event(func() { w.s.Run() })
 	return w
@@ -124,6 +133,8 @@ func (w *world) event(f func()) {
 			for p := d.Part; p != nil; p = p.next {
 				w.returns = append(w.returns, p)
 			}
+		case Share:
+			w.shareSoon = true
 		case Record:
 			w.records = append(w.records, d.Msg)
 		}
@@ -171,7 +182,9 @@ func (w *world) mixText(s string) {
 
 // step lets one thing happen.
 func (w *world) step() {
-	switch w.choose(16) {
+	switch w.choose(17) {
+	case 16:
+		w.share()
 	case 0, 1:
 		if !w.calm {
 			w.submit()

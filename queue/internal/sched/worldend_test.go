@@ -164,7 +164,9 @@ func (w *world) drain() {
 		w.putBack()
 		w.loop()
 		w.loopEnds()
-		if w.events > before {
+		told := w.events > before
+		w.share()
+		if told {
 			quiet = 0
 			continue
 		}
