@@ -12,11 +12,22 @@
 // in delivery is leased by one node. If a node does not report for
 // [Options].DeadAfter, the others end its leases and deliver its messages.
 //
+// # Limits
+//
+// The concurrency and the rate of a next hop (queue.HopLimits, queue.Pace) apply to all
+// nodes together, and policy.Rates do if the Store is their Shared. A node asks the
+// database about once a second, or at once when it needs more. It divides concurrency
+// max-min fair; if there are fewer slots than nodes, they take turns of 5 seconds. All
+// nodes together never have more attempts in progress than the limit, as long as a dead
+// node ends its attempts within [Options].DeadAfter (an attempt that waits for the reply
+// to the end of data may take longer). A failover to an asynchronous standby may lose
+// the last changes, and the limit may then be exceeded until nodes ask again. See
+// queue.LimitWithoutContact for nodes that cannot reach the database.
+//
 // # Not finished
 //
 // The package is not ready for use. It passes the tests of queuetest. These parts are
-// missing: the limits of a next hop apply to each node and not to all of them together,
-// and no test stops nodes and servers under load.
+// missing: no test stops nodes and servers under load.
 //
 // # Files
 //
@@ -25,5 +36,6 @@
 // commit whose answer was lost, claim.go leases messages, leases.go knows the leases
 // of this node, dispose.go records results in groups, content.go and slots.go store
 // content, journal.go records what is in delivery, node.go and takeover.go are the
-// heartbeat and the takeover, notices.go wakes other nodes, search.go finds messages.
+// heartbeat and the takeover, limits.go and counts.go divide limits among the nodes,
+// notices.go wakes other nodes, search.go finds messages.
 package postgres

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/bridgehead-mail/bridgehead/queue"
@@ -46,6 +47,8 @@ type Store struct {
 	hash    addressHash // set by startContent
 	content contentState
 	health  health
+
+	shareCalls atomic.Int64 // of ShareLimits
 
 	groups  groups
 	puts    puts

@@ -219,5 +219,9 @@ var cleaning = []string{
 		and not exists (select from bridgehead.message m where m.volatile = n.id)
 		and not exists (select from bridgehead.drain d where d.name = n.name)
 		and id in (select id from bridgehead.node where state <> 'alive' order by beat_at desc offset 1000)`,
+	`delete from bridgehead.share s where not exists (
+		select from bridgehead.node n where n.id = s.node and n.state = 'alive')`,
+	`delete from bridgehead.pace where next < clock_timestamp() - interval '1 minute'`,
+	`delete from bridgehead.count where (period + 2) * per < extract(epoch from clock_timestamp())`,
 	`delete from bridgehead.drain d where not exists (select from bridgehead.node n where n.name = d.name)`,
 }

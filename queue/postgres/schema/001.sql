@@ -22,7 +22,8 @@ create table bridgehead.node (
   beat_at timestamptz not null default clock_timestamp(), -- for people only
   started timestamptz not null default clock_timestamp(),
   state   text not null default 'alive' check (state in ('alive', 'dead', 'stopped')),
-  info    jsonb not null default '{}'
+  info    jsonb not null default '{}',
+  shares  bigint not null default 0 -- number of its last call of ShareLimits: see limits.go
 );
 create index node_name on bridgehead.node (name);
 
@@ -171,3 +172,33 @@ create table bridgehead.suspension (
   until       timestamptz, -- null: without end
   primary key (connector, destination, domain)
 );
+
+-- What a node has of a limit that all nodes share, and what it wants: see limits.go. Rows
+-- of nodes that are not alive do not count, and are removed.
+create table bridgehead.share (
+  key    bytea not null, -- hash
+  node   bigint not null,
+  held   integer not null, -- attempts that it has in progress or may begin
+  want   integer not null,
+  begins integer not null, -- attempts that it wants to begin, if they have a rate
+  served timestamptz,      -- the end of the last times of the rate that it has got
+  primary key (key, node)
+) with (fillfactor = 70);
+
+-- The rate of a limit: the first time that no node has got.
+create table bridgehead.pace (
+  key    bytea primary key,
+  next   timestamptz not null,
+  period float8 not null -- seconds between two attempts
+) with (fillfactor = 70);
+
+-- Counts of all nodes together: see counts.go.
+create table bridgehead.count (
+  key               bytea primary key,
+  per               float8 not null, -- seconds
+  period            bigint not null, -- number of the present one, since 1970
+  messages          float8 not null,
+  messages_before   float8 not null default 0, -- in the period before
+  recipients        float8 not null,
+  recipients_before float8 not null default 0
+) with (fillfactor = 70);
