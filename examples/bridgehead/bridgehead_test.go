@@ -171,12 +171,12 @@ func TestPartnersMailWaits(t *testing.T) {
 func TestWrongSettingsAreNamed(t *testing.T) {
 	for args, want := range map[string]string{
 		"":                                     "-member: is required",
-		"-member example.com":                  `invalid value "example.com" for flag -member: not domain=address`,
-		"-member =10.1.0.5":                    "for flag -member",
-		"-member example.com=mail.example.com": "for flag -member",
+		"-member example.com":                  "example.com is not domain=address",
+		"-member =10.1.0.5":                    "is not domain=address",
+		"-member example.com=mail.example.com": "is not domain=address",
 		"-member example.com=10.1.0.5":         "-partner: is required",
-		"-partner-roots /nowhere/at/all":       "for flag -partner-roots: open /nowhere/at/all",
-		"-partner-roots " + os.Args[0]:         "for flag -partner-roots: the file has no certificate",
+		"-partner-roots /nowhere/at/all":       "-partner-roots: open /nowhere/at/all",
+		"-partner-roots relay.go":              "-partner-roots: no certificate in",
 		"-member example.com=10.1.0.5 -partner mx.army.mil":                          "-spool: is required",
 		"-member example.com=10.1.0.5 -partner mx_army.mil:0 -spool /nowhere/at/all": "connector partner: SmartHosts[0]",
 		"-port 25 restart": `"restart" is not a flag`,

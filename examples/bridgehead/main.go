@@ -29,27 +29,8 @@
 package main
 
 import (
-	"flag"
-	"log/slog"
-	"os"
-
-	"github.com/bridgehead-mail/bridgehead/policy/gateway"
+	"github.com/bridgehead-mail/bridgehead/examples/internal/program"
+	"github.com/bridgehead-mail/bridgehead/examples/internal/yamlfile"
 )
 
-func main() {
-	var s settings
-	flag.StringVar(&s.listen, "listen", ":25", "`address` to listen on, as :25 or 10.1.0.25:25")
-	flag.Func("member", "`domain=address[:port]` of a member server: the domain of its mailboxes and its IP address. The\ndefault port is 25. Repeat the flag for each member; at least one is required", s.addMember)
-	flag.StringVar(&s.partner, "partner", "", "`host[:port]` that takes all mail for -partner-domains; required. The default port is 25")
-	flag.StringVar(&s.space, "partner-domains", "*.mil", "address `space` of the partner, as *.example.net or example.net")
-	flag.Func("partner-roots", "PEM `file` of the authorities that may have signed the partner's certificate; default: those of\nthe system", s.readRoots)
-	flag.StringVar(&s.hostname, "hostname", "", "`name` of this relay in its greeting, in EHLO and in Received; default: the host name of the system")
-	flag.StringVar(&s.spool, "spool", "", "`folder` of the queue; required")
-	flag.Func("dns", "DNS `servers` as host or host:port, separated by commas; default: those of the system", s.setDNS)
-	flag.IntVar(&s.port, "port", 25, "TCP `port` of the MX hosts; another value than 25 is for tests")
-	s.console.Define(flag.CommandLine)
-	flag.Parse()
-	os.Exit(gateway.Main("bridgehead", flag.Args(), os.Stderr, func(log *slog.Logger) (gateway.Runner, error) {
-		return newRelay(&s, log)
-	}))
-}
+func main() { yamlfile.Main("bridgehead", func() program.Gateway { return new(bridgehead) }) }

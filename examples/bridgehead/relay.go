@@ -2,38 +2,23 @@ package main
 
 import (
 	"crypto/tls"
-	"errors"
-	"io"
-	"log/slog"
 	"net/netip"
 
+	"github.com/bridgehead-mail/bridgehead/examples/internal/program"
 	"github.com/bridgehead-mail/bridgehead/policy"
-	"github.com/bridgehead-mail/bridgehead/policy/gateway"
-	"github.com/bridgehead-mail/bridgehead/queue"
-	"github.com/bridgehead-mail/bridgehead/queue/spool"
 	"github.com/bridgehead-mail/bridgehead/routing"
 	"github.com/bridgehead-mail/bridgehead/smtpclient"
-	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// newRelay assembles the relay.
-func newRelay(s *settings, log *slog.Logger) (*gateway.Gateway, error) {
-	if err := s.check(); err != nil {
-		return nil, err
-	}
+// Build implements program.Gateway.
+func (b *bridgehead) Build(k *program.Kit) program.Rules {
+	members := b.check(k)
 	connectors := []routing.Connector{
-		{Name: "internet", Spaces: []string{"*"}, Port: s.port},
-		{
-			// Exclusive: the partner's mail never takes another connector, also
-			// while its host is down.
-			Name: "partner", Spaces: []string{s.space}, Exclusive: true, SmartHosts: routing.SmartHosts(s.partner),
-			// The certificate must be for the host's own name.
-			TLS:       &smtpclient.TLSPolicy{Level: smtpclient.TLSDomain},
-			Transport: routing.SMTP(&smtpclient.Transport{TLSConfig: &tls.Config{RootCAs: s.roots}, Logger: log}),
-		},
+		{Name: "internet", Spaces: []string{"*"}, Port: b.port},
+		b.toPartner(k),
 	}
 	gate := &policy.Gate{Spoofing: &policy.Spoofing{}} // mail of our own users comes only from the members
-	for _, m := range s.members {
+	for _, m := range members {
 		connectors = append(connectors, routing.Connector{
 			Name: m.domain, Spaces: []string{m.domain}, Exclusive: true, SmartHosts: []routing.SmartHost{m.server},
 		})
@@ -41,29 +26,29 @@ func newRelay(s *settings, log *slog.Logger) (*gateway.Gateway, error) {
 		client, _ := m.server.Addr()
 		gate.Networks = append(gate.Networks, netip.PrefixFrom(client, client.BitLen()))
 	}
-	table, err := routing.NewTable(connectors...)
-	if err != nil {
-		return nil, err
+	srv := k.Server("bridgehead")
+	k.Install("member", gate, srv)
+	return program.Rules{
+		Receive: []program.Receive{{Server: srv, Address: b.listen}},
+		Table:   k.Table(gate.Domains, k.Listen("listen", b.listen), connectors...),
+		Domains: gate.Domains,
 	}
-	store, err := spool.Open(s.spool, &spool.Options{Logger: log})
-	if err != nil {
-		return nil, err
+}
+
+// toPartner is the connector for the partner's mail.
+func (b *bridgehead) toPartner(k *program.Kit) routing.Connector {
+	t := k.Transport("partner")
+	t.TLSConfig = &tls.Config{RootCAs: k.Roots("partner-roots", b.roots)}
+	// The certificate must be for the host's own name. The account is in addition
+	// to that.
+	t.TLS = smtpclient.TLSPolicy{Level: smtpclient.TLSDomain}
+	if b.user != "" {
+		t.Auth = smtpclient.PasswordAuth(b.user, k.Secret("partner-password-file", b.passwordFile))
 	}
-	router := &routing.Router{Table: table}
-	q := &queue.Queue{Store: store, Deliverer: router}
-	srv := &smtpserver.Server{ContentFile: store.CreateFile}
-	gate.Queue = q
-	if err := gate.Install(srv); err != nil {
-		return nil, errors.Join(err, store.Close())
+	return routing.Connector{
+		// Exclusive: the partner's mail never takes another connector, also
+		// while its host is down.
+		Name: "partner", Spaces: []string{b.space}, Exclusive: true, SmartHosts: routing.SmartHosts(b.partner),
+		Transport: routing.SMTP(t),
 	}
-	relay := &gateway.Gateway{
-		Hostname:  s.hostname,
-		Logger:    log,
-		Resolver:  &s.dns,
-		Listeners: []*gateway.Listener{{Server: srv, Address: s.listen}},
-		Queue:     q,
-		Closers:   []io.Closer{router, store},
-	}
-	s.console.Install(relay)
-	return relay, nil
 }

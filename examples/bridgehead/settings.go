@@ -1,23 +1,33 @@
 package main
 
 import (
-	"crypto/x509"
 	"errors"
-	"os"
+	"flag"
 	"strings"
 
-	"github.com/bridgehead-mail/bridgehead/policy/gateway/console"
+	"github.com/bridgehead-mail/bridgehead/examples/internal/program"
 	"github.com/bridgehead-mail/bridgehead/routing"
 )
 
-// settings are the values of the flags.
-type settings struct {
-	console                                 console.Flags
-	listen, partner, space, hostname, spool string
-	members                                 []member
-	roots                                   *x509.CertPool // nil: those of the system
-	dns                                     routing.DNSResolver
-	port                                    int
+// bridgehead has the settings of this gateway.
+type bridgehead struct {
+	listen, partner, space string
+	user, passwordFile     string // of this gateway at the partner
+	roots                  string
+	members                program.List
+	port                   int
+}
+
+// Define implements program.Gateway.
+func (b *bridgehead) Define(f *flag.FlagSet) {
+	f.StringVar(&b.listen, "listen", ":25", "`address` to listen on, as :25 or 10.1.0.25:25")
+	f.Var(&b.members, "member", "`domain=address[:port]` of a member server: the domain of its mailboxes and its IP address. The\ndefault port is 25. Repeat the flag for each member; at least one is required")
+	f.StringVar(&b.partner, "partner", "", "`host[:port]` that takes all mail for -partner-domains; required. The default port is 25")
+	f.StringVar(&b.space, "partner-domains", "*.mil", "address `space` of the partner, as *.example.net or example.net")
+	f.StringVar(&b.roots, "partner-roots", "", "PEM `file` of the authorities that may have signed the partner's certificate; default: those of\nthe system")
+	f.StringVar(&b.user, "partner-user", "", "`account` of this gateway at the partner; needs -partner-password-file; default: none")
+	f.StringVar(&b.passwordFile, "partner-password-file", "", "`file` whose first line is the password of -partner-user")
+	f.IntVar(&b.port, "port", 25, "TCP `port` of the MX hosts; another value than 25 is for tests")
 }
 
 // A member is a server of the organization. It has an IP address, not a name:
@@ -27,41 +37,21 @@ type member struct {
 	server routing.SmartHost
 }
 
-func (s *settings) addMember(text string) error {
-	domain, host, _ := strings.Cut(text, "=")
-	m := member{domain, routing.SmartHost{Host: host}}
-	if _, ok := m.server.Addr(); !ok || domain == "" {
-		return errors.New("not domain=address")
+// check checks the settings and returns the members.
+func (b *bridgehead) check(k *program.Kit) (members []member) {
+	k.Require("member", len(b.members) > 0)
+	k.Require("partner", b.partner != "")
+	if (b.user == "") != (b.passwordFile == "") {
+		k.Fault("partner-user", errors.New("and -partner-password-file are required together"))
 	}
-	s.members = append(s.members, m)
-	return nil
-}
-
-func (s *settings) readRoots(file string) error {
-	b, err := os.ReadFile(file)
-	if err != nil {
-		return err
+	for _, text := range b.members {
+		domain, host, _ := strings.Cut(text, "=")
+		m := member{domain, routing.SmartHost{Host: host}}
+		if _, ok := m.server.Addr(); !ok || domain == "" {
+			k.Fault("member", errors.New(text+" is not domain=address"))
+			continue
+		}
+		members = append(members, m)
 	}
-	s.roots = x509.NewCertPool()
-	if !s.roots.AppendCertsFromPEM(b) {
-		return errors.New("the file has no certificate")
-	}
-	return nil
-}
-
-func (s *settings) setDNS(servers string) error {
-	s.dns.Servers = strings.Split(servers, ",")
-	return nil
-}
-
-func (s *settings) check() error {
-	switch {
-	case len(s.members) == 0:
-		return errors.New("-member: is required")
-	case s.partner == "":
-		return errors.New("-partner: is required")
-	case s.spool == "":
-		return errors.New("-spool: is required")
-	}
-	return nil
+	return members
 }

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"log/slog"
+	"maps"
 	"os"
 	"strings"
 	"testing"
@@ -18,22 +18,26 @@ func TestMain(m *testing.M) {
 }
 
 func TestWrongSettingsAreNamed(t *testing.T) {
-	good := settings{inside: "10.1.0.25:25", outside: "192.0.2.25:25", networks: "10.1.0.0/16", domain: "example.com",
-		organization: "mail.example.com", spool: t.TempDir()}
-	for want, change := range map[string]func(*settings){
-		"-networks: is required":            func(s *settings) { s.networks = "" },
-		`-networks: policy: network "10.1"`: func(s *settings) { s.networks = "10.0.0.0/8,10.1" },
-		"open relay":                        func(s *settings) { s.networks = "0.0.0.0/0" },
-		"-domain":                           func(s *settings) { s.domain = "" },
-		"-organization":                     func(s *settings) { s.organization = "" },
-		"both are 192":                      func(s *settings) { s.inside = s.outside },
-		`-inside: "0.0.0.0:25"`:             func(s *settings) { s.inside = "0.0.0.0:25" },
-		`-outside: ":25"`:                   func(s *settings) { s.outside = ":25" },
+	good := map[string]string{"inside": "10.1.0.25:25", "outside": "192.0.2.25:25", "networks": "10.1.0.0/16", "domain": "example.com",
+		"organization": "mail.example.com", "spool": t.TempDir()}
+	for want, change := range map[string][2]string{
+		"-networks: is required":        {"networks", ""},
+		`policy: network "10.1"`:        {"networks", "10.0.0.0/8,10.1"},
+		"open relay":                    {"networks", "0.0.0.0/0"},
+		"-domain: is required":          {"domain", ""},
+		"-organization: is required":    {"organization", ""},
+		"is also the address of inside": {"inside", "192.0.2.25:25"},
+		`-inside: "0.0.0.0:25"`:         {"inside", "0.0.0.0:25"},
+		`-outside: ":25"`:               {"outside", ":25"},
 	} {
-		s := good
-		change(&s)
-		if _, err := newRelay(&s, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("error %v, want one with %q", err, want)
+		settings := maps.Clone(good)
+		settings[change[0]] = change[1]
+		var args []string
+		for name, value := range settings {
+			args = append(args, "-"+name+"="+value)
+		}
+		if _, err := assemble(args...); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: error %v, want one with %q", change, err, want)
 		}
 	}
 }

@@ -29,27 +29,8 @@
 package main
 
 import (
-	"flag"
-	"log/slog"
-	"os"
-
-	"github.com/bridgehead-mail/bridgehead/policy/gateway"
+	"github.com/bridgehead-mail/bridgehead/examples/internal/program"
+	"github.com/bridgehead-mail/bridgehead/examples/internal/yamlfile"
 )
 
-func main() {
-	var s settings
-	flag.StringVar(&s.inside, "inside", "", "`address:port` of this gateway in the organization's network; required")
-	flag.StringVar(&s.outside, "outside", "", "`address:port` of this gateway on the internet; required. Mail to the internet leaves from this\naddress")
-	flag.StringVar(&s.networks, "networks", "", "`networks` of the organization, whose machines may send mail to any domain, as\n10.1.0.0/16,10.2.0.0/16; required")
-	flag.StringVar(&s.domain, "domain", "", "`domain` of the organization; required")
-	flag.StringVar(&s.organization, "organization", "", "`host[:port]` that takes the mail for -domain, a name or an address; required. The default port\nis 25")
-	flag.StringVar(&s.insideDNS, "inside-dns", "", "DNS `servers` for the organization's host, as host or host:port, separated by commas; default:\nthose of the system")
-	flag.StringVar(&s.outsideDNS, "outside-dns", "", "DNS `servers` for the internet, as host or host:port, separated by commas; default: those of\nthe system")
-	flag.StringVar(&s.hostname, "hostname", "", "`name` of this relay in its greeting, in EHLO and in Received; default: the host name of the system")
-	flag.StringVar(&s.spool, "spool", "", "`folder` of the queue; required")
-	s.console.Define(flag.CommandLine)
-	flag.Parse()
-	os.Exit(gateway.Main("dualhomed", flag.Args(), os.Stderr, func(log *slog.Logger) (gateway.Runner, error) {
-		return newRelay(&s, log)
-	}))
-}
+func main() { yamlfile.Main("dualhomed", func() program.Gateway { return new(dualhomed) }) }

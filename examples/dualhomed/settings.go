@@ -2,56 +2,61 @@ package main
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"net/netip"
-	"strings"
 
-	"github.com/bridgehead-mail/bridgehead/policy"
-	"github.com/bridgehead-mail/bridgehead/policy/gateway/console"
+	"github.com/bridgehead-mail/bridgehead/examples/internal/program"
 	"github.com/bridgehead-mail/bridgehead/routing"
 )
 
-// settings are the values of the flags.
-type settings struct {
-	console                                         console.Flags
-	inside, outside, networks, domain, organization string
-	insideDNS, outsideDNS, hostname, spool          string
+// dualhomed has the settings of this gateway.
+type dualhomed struct {
+	inside, outside, domain, organization string
+	networks                              program.Networks
+	insideDNS, outsideDNS                 program.List
 }
 
-// check returns the address of the gateway on the internet, and the
-// organization's networks.
-func (s *settings) check() (source netip.Addr, networks []netip.Prefix, err error) {
-	var errs []error
-	for flag, value := range map[string]string{"-networks": s.networks, "-domain": s.domain, "-organization": s.organization, "-spool": s.spool} {
-		if value == "" {
-			errs = append(errs, errors.New(flag+": is required"))
-		}
+// Define implements program.Gateway.
+func (d *dualhomed) Define(f *flag.FlagSet) {
+	f.StringVar(&d.inside, "inside", "", "`address:port` of this gateway in the organization's network; required")
+	f.StringVar(&d.outside, "outside", "", "`address:port` of this gateway on the internet; required. Mail to the internet leaves from this\naddress")
+	f.Var(&d.networks, "networks", "`networks` of the organization, whose machines may send mail to any domain, as\n10.1.0.0/16,10.2.0.0/16; required")
+	f.StringVar(&d.domain, "domain", "", "`domain` of the organization; required")
+	f.StringVar(&d.organization, "organization", "", "`host[:port]` that takes the mail for -domain, a name or an address; required. The default port\nis 25")
+	f.Var(&d.insideDNS, "inside-dns", "DNS `servers` for the organization's host, as host or host:port, separated by commas; default:\nthose of -dns")
+	f.Var(&d.outsideDNS, "outside-dns", "DNS `servers` for the internet, as host or host:port, separated by commas; default: those of -dns")
+}
+
+// bound parses the address of one interface. A listener on all addresses would be in
+// both networks.
+func bound(k *program.Kit, setting, address string) netip.AddrPort {
+	a, err := netip.ParseAddrPort(address)
+	switch {
+	case address == "":
+		k.Require(setting, false)
+	case err != nil || a.Addr().IsUnspecified():
+		k.Fault(setting, fmt.Errorf("%q is not the address of one network, as 10.1.0.25:25", address))
 	}
-	// A listener on all addresses would be in both networks.
-	inside, err := bound("-inside", s.inside)
-	errs = append(errs, err)
-	outside, err := bound("-outside", s.outside)
-	errs = append(errs, err)
+	return a
+}
+
+func (d *dualhomed) check(k *program.Kit) (inside, outside netip.AddrPort) {
+	inside, outside = bound(k, "inside", d.inside), bound(k, "outside", d.outside)
 	if inside == outside && inside.IsValid() {
-		errs = append(errs, fmt.Errorf("-inside and -outside: both are %v", inside))
+		k.Fault("outside", errors.New("is also the address of inside"))
 	}
-	if networks, err = policy.ParseNetworks(s.networks); err != nil {
-		errs = append(errs, fmt.Errorf("-networks: %w", err))
-	}
-	return outside.Addr(), networks, errors.Join(errs...)
+	k.Require("networks", len(d.networks) > 0)
+	k.Require("domain", d.domain != "")
+	k.Require("organization", d.organization != "")
+	return inside, outside
 }
 
-// bound parses the address of one interface.
-func bound(flag, addr string) (netip.AddrPort, error) {
-	ap, err := netip.ParseAddrPort(addr)
-	if err == nil && ap.Addr().IsUnspecified() || err != nil {
-		return netip.AddrPort{}, fmt.Errorf("%s: %q is not the address of one network, as 10.1.0.25:25", flag, addr)
+// resolver returns a resolver that uses servers of its own, or nil for that of the
+// gateway.
+func resolver(servers program.List) routing.Resolver {
+	if len(servers) == 0 {
+		return nil
 	}
-	return ap, nil
-}
-
-// resolver returns a resolver that uses the servers of a list with commas. If
-// the list is empty, it uses those of the system.
-func resolver(list string) *routing.DNSResolver {
-	return &routing.DNSResolver{Servers: strings.FieldsFunc(list, func(r rune) bool { return r == ',' })}
+	return &routing.DNSResolver{Servers: servers}
 }

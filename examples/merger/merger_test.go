@@ -146,11 +146,11 @@ func (w *world) refused(t *testing.T, to, reply string) {
 func TestWrongSettingsAreNamed(t *testing.T) {
 	both := "-ours example.com -our-server mail.example.com -recipients " + peers.File(t, "alice\n") + " -theirs example.org -their-server mail.example.org "
 	for args, want := range map[string]string{
-		"":                            "-ours, -our-server, -recipients: are required",
-		"-recipients /nowhere/at/all": "for flag -recipients: policy: directory",
+		"":                            "-recipients: is required",
+		"-recipients /nowhere/at/all": "-recipients: directory: stat /nowhere/at/all",
 		"-allow server":               `invalid value "server" for flag -allow: policy: network "server"`,
 		both:                          "-spool: is required",
-		both + "-theirs= ":            "-theirs, -their-server: are required",
+		both + "-theirs= ":            "-theirs: is required",
 		both + "-share names":         "-names: is required with -share names",
 		both + "-spool /nowhere/at/all -share so":         `-share: "so" is not none, names`,
 		both + "-spool /nowhere/at/all -ours so..so":      `"so..so"`,

@@ -2,56 +2,47 @@ package main
 
 import (
 	"errors"
-	"net/netip"
-	"strings"
+	"flag"
+	"fmt"
 
-	"github.com/bridgehead-mail/bridgehead/policy"
-	"github.com/bridgehead-mail/bridgehead/policy/gateway/console"
-	"github.com/bridgehead-mail/bridgehead/routing"
+	"github.com/bridgehead-mail/bridgehead/examples/internal/program"
 )
 
-// settings are the values of the flags.
-type settings struct {
-	console                 console.Flags
-	listen, hostname, spool string
-	ours, ourServer         string
-	theirs, theirServer     string
-	recipients, names       policy.Directory
-	share                   string
-	allow                   []netip.Prefix
-	dns                     routing.DNSResolver
-	port                    int
+// merger has the settings of this gateway.
+type merger struct {
+	listen              string
+	ours, ourServer     string
+	theirs, theirServer string
+	recipients, names   string
+	share               string
+	allow               program.Networks
+	port                int
 }
 
-// directory returns the function of a flag that reads a file into d.
-func directory(d *policy.Directory) func(path string) error {
-	return func(path string) error {
-		file := &policy.FileDirectory{Path: path}
-		*d = file
-		return file.Load()
-	}
+// Define implements program.Gateway.
+func (m *merger) Define(f *flag.FlagSet) {
+	f.StringVar(&m.listen, "listen", ":25", "`address` to listen on, as :25 or 10.1.0.25:25")
+	f.StringVar(&m.ours, "ours", "", "our `domain`, which their system may share; required")
+	f.StringVar(&m.ourServer, "our-server", "", "`host[:port]` of our mail system; required. The default port is 25")
+	f.StringVar(&m.recipients, "recipients", "", "`file` with the mailboxes on our system, one address a line; read again when it changes; required")
+	f.StringVar(&m.theirs, "theirs", "", "their `domain`; required")
+	f.StringVar(&m.theirServer, "their-server", "", "`host[:port]` of their mail system; required. The default port is 25")
+	f.StringVar(&m.share, "share", "none", "which `addresses` in our domain are on their system: none, names (those of -names) or\nunresolved (all that are not in -recipients)")
+	f.StringVar(&m.names, "names", "", "`file` with their mailboxes in our domain, one address a line; read again when it changes;\nrequired with -share names")
+	f.Var(&m.allow, "allow", "`networks` of both systems' servers, which may send mail to any domain, as 10.1.0.5,10.9.0.5;\ndefault: none")
+	f.IntVar(&m.port, "port", 25, "TCP `port` of the MX hosts; another value than 25 is for tests")
 }
 
-func (s *settings) setAllow(list string) (err error) {
-	s.allow, err = policy.ParseNetworks(list)
-	return err
-}
-
-func (s *settings) setDNS(servers string) error {
-	s.dns.Servers = strings.Split(servers, ",")
-	return nil
-}
-
-func (s *settings) check() error {
+func (m *merger) check(k *program.Kit) {
+	k.Require("ours", m.ours != "")
+	k.Require("our-server", m.ourServer != "")
+	k.Require("recipients", m.recipients != "")
+	k.Require("theirs", m.theirs != "")
+	k.Require("their-server", m.theirServer != "")
 	switch {
-	case s.ours == "" || s.ourServer == "" || s.recipients == nil:
-		return errors.New("-ours, -our-server, -recipients: are required")
-	case s.theirs == "" || s.theirServer == "":
-		return errors.New("-theirs, -their-server: are required")
-	case (s.share == "names") != (s.names != nil):
-		return errors.New("-names: is required with -share names and allowed only there")
-	case s.spool == "":
-		return errors.New("-spool: is required")
+	case m.share != "none" && m.share != "names" && m.share != "unresolved":
+		k.Fault("share", fmt.Errorf("%q is not none, names or unresolved", m.share))
+	case (m.share == "names") != (m.names != ""):
+		k.Fault("names", errors.New("is required with -share names and allowed only there"))
 	}
-	return nil
 }

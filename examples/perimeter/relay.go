@@ -25,7 +25,7 @@ func (p *perimeter) Build(k *program.Kit) program.Rules {
 	for _, name := range p.domains {
 		gate.Domains = append(gate.Domains, policy.Domain{Name: name, Directory: directory})
 	}
-	table := k.Table(gate.Domains,
+	table := k.Table(gate.Domains, k.Listen("listen", p.listen),
 		// Exclusive: while the bridgehead is down, its mail waits here. By MX it
 		// would come back to us, or go to a backup host outside.
 		routing.Connector{Name: "organization", Spaces: p.domains, Exclusive: true, SmartHosts: []routing.SmartHost{p.bridgehead}},

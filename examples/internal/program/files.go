@@ -76,7 +76,10 @@ func (k *Kit) ReadFile(setting, path string) []byte {
 		return nil
 	}
 	text, err := k.files.read(path)
-	k.Fault(setting, err)
+	if err != nil {
+		k.Fault(setting, err)
+		return nil
+	}
 	return text
 }
 

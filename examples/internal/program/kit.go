@@ -78,19 +78,29 @@ func (k *Kit) Install(setting string, gate *policy.Gate, srv *smtpserver.Server)
 	}
 }
 
-// Table makes the routing table. Mail to an address at which the gateway listens
-// would be a loop, so it is an error. domains are the accepted domains whose MX
-// records name this gateway.
-func (k *Kit) Table(domains []policy.Domain, connectors ...routing.Connector) *routing.Table {
-	s := routing.Site{}
+// Domains returns the accepted domains of a setting as one value.
+func (k *Kit) Domains(setting string, list []policy.Domain) *policy.Domains {
+	if len(k.faults) > 0 {
+		return new(policy.Domains)
+	}
+	d, err := policy.NewDomains(list...)
+	if err != nil {
+		k.Fault(setting, err)
+		d = new(policy.Domains)
+	}
+	return d
+}
+
+// Table makes the routing table. domains are the accepted domains whose MX records
+// name this gateway, and listen the addresses at which it listens: a route to one of
+// them would be a mail loop.
+func (k *Kit) Table(domains []policy.Domain, listen []netip.AddrPort, connectors ...routing.Connector) *routing.Table {
+	s := routing.Site{Addrs: listen}
 	if k.Hostname != "" {
 		s.Names = []string{k.Hostname}
 	}
 	for _, d := range domains {
 		s.Domains = append(s.Domains, d.Name)
-	}
-	if a, err := ListenAddr(k.Listen); err == nil && k.Listen != "" {
-		s.Addrs = []netip.AddrPort{a}
 	}
 	if len(k.faults) > 0 {
 		return nil
@@ -109,10 +119,18 @@ func (k *Kit) Recipients(setting, path string) policy.Directory {
 	if path == "" {
 		return nil
 	}
-	d := &policy.FileDirectory{Path: path, Logger: k.Logger}
+	d := &policy.FileDirectory{Path: path}
 	k.Fault(setting, d.Load())
+	d.Logger = k.Logger
 	k.directories[setting] = d
 	return d
+}
+
+// Listen parses the address of a listener, for Table.
+func (k *Kit) Listen(setting, address string) []netip.AddrPort {
+	a, err := ListenAddr(address)
+	k.Fault(setting, err)
+	return []netip.AddrPort{a}
 }
 
 // ListenAddr parses "address:port" and ":port".

@@ -10,7 +10,6 @@ import (
 
 // Settings are the settings that every gateway has. Build reads them from its Kit.
 type Settings struct {
-	Listen   string // of the gateways with one listener
 	Hostname string
 	Spool    string
 	Logs     string
