@@ -4,7 +4,6 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
-	"log/slog"
 	"net"
 	"os"
 	"os/exec"
@@ -187,34 +186,34 @@ func (w *world) byETRN() {
 	c.Stop(t)
 }
 
-func good(t *testing.T) settings {
-	return settings{provider: "mail.provider.example", method: "atrn", user: "branch", passwordFile: peers.File(t, "sesame-4711\n"),
-		domains: "branch.example", server: "10.0.0.5", every: time.Minute, schedule: "always", hostname: "relay.branch.example", spool: t.TempDir()}
+func good(t *testing.T) map[string]string {
+	return map[string]string{"provider": "mail.provider.example", "user": "branch", "password-file": peers.File(t, "sesame-4711\n"),
+		"domains": "branch.example", "server": "10.0.0.5", "every": "1m", "hostname": "relay.branch.example", "spool": t.TempDir()}
 }
 
 func TestWrongSettingsAreNamed(t *testing.T) {
-	for want, change := range map[string]func(*settings){
-		"-provider: is required":        func(s *settings) { s.provider = "" },
-		"connector provider":            func(s *settings) { s.provider = "192.0.2.1:smtp" },
-		"-user: is required":            func(s *settings) { s.user = "" },
-		"-domains: is required":         func(s *settings) { s.domains = "" },
-		`accepted domain "*"`:           func(s *settings) { s.domains = "*" },
-		"-server: is required":          func(s *settings) { s.server = "" },
-		"connector mail server":         func(s *settings) { s.server = "no host" },
-		"-spool: is required":           func(s *settings) { s.spool = "" },
-		"-every: 1ms":                   func(s *settings) { s.every = time.Millisecond },
-		`-method: "turn" is neither`:    func(s *settings) { s.method = "turn" },
-		"-listen: is required with":     func(s *settings) { s.method = "etrn" },
-		`schedule: "Someday 8:00-9:00"`: func(s *settings) { s.schedule = "Someday 8:00-9:00" },
-		"-password-file: open":          func(s *settings) { s.passwordFile = "/nowhere/at/all" },
-		"-password-file: the first":     func(s *settings) { s.passwordFile = peers.File(t, "\nsesame-4711\n") },
-		"-roots: open":                  func(s *settings) { s.roots = "/nowhere/at/all" },
-		"-roots: no certificate":        func(s *settings) { s.roots = os.Args[0] },
+	for want, change := range map[string][2]string{
+		"-provider: is required":        {"provider", ""},
+		"connector provider":            {"provider", "192.0.2.1:smtp"},
+		"-user: is required":            {"user", ""},
+		"-domains: is required":         {"domains", ""},
+		`accepted domain "*"`:           {"domains", "*"},
+		"-server: is required":          {"server", ""},
+		"connector mail server":         {"server", "no host"},
+		"-spool: is required":           {"spool", ""},
+		"-every: 1ms":                   {"every", "1ms"},
+		`-method: "turn" is neither`:    {"method", "turn"},
+		"-listen: is required with":     {"method", "etrn"},
+		`schedule: "Someday 8:00-9:00"`: {"schedule", "Someday 8:00-9:00"},
+		"-password-file: open":          {"password-file", "/nowhere/at/all"},
+		"the first line is empty":       {"password-file", peers.File(t, "\nsesame-4711\n")},
+		"-roots: open":                  {"roots", "/nowhere/at/all"},
+		"-roots: no certificate":        {"roots", "relay.go"},
 	} {
-		s := good(t)
-		change(&s)
-		if _, err := newRelay(&s, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "sesame") {
-			t.Errorf("error %v, want one with %q", err, want)
+		settings := good(t)
+		settings[change[0]] = change[1]
+		if _, err := assemble(settings); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "sesame") {
+			t.Errorf("%s: error %v, want one with %q", change, err, want)
 		}
 	}
 }

@@ -1,25 +1,32 @@
 package main
 
 import (
-	"log/slog"
 	"strings"
 	"testing"
 
-	"github.com/bridgehead-mail/bridgehead/internal/peers"
+	"github.com/bridgehead-mail/bridgehead/examples/internal/program"
 	"github.com/bridgehead-mail/bridgehead/policy/gateway"
 	"github.com/bridgehead-mail/bridgehead/policy/policytest"
 	"github.com/bridgehead-mail/bridgehead/routing"
 )
 
+func assemble(settings map[string]string) (*gateway.Gateway, error) {
+	p := program.Program{Name: "customer", New: func() program.Gateway { return new(customer) }}
+	var args []string
+	for name, value := range settings {
+		args = append(args, "-"+name+"="+value)
+	}
+	return p.Assemble(args...)
+}
+
 // newCustomer returns a gateway that has a listener and does not run.
 func newCustomer(t *testing.T) *gateway.Gateway {
-	s := good(t)
-	s.listen = "127.0.0.1:0"
-	r, err := newRelay(&s, slog.New(slog.DiscardHandler))
+	settings := good(t)
+	settings["listen"] = "127.0.0.1:0"
+	r, err := assemble(settings)
 	if err != nil {
 		t.Fatal(err)
 	}
-	peers.CloseAtEnd(t, r.Closers...)
 	return r
 }
 

@@ -1,87 +1,69 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"errors"
-	"io"
-	"log/slog"
-	"strings"
+	"crypto/tls"
 
+	"github.com/bridgehead-mail/bridgehead/examples/internal/program"
 	"github.com/bridgehead-mail/bridgehead/policy"
 	"github.com/bridgehead-mail/bridgehead/policy/gateway"
-	"github.com/bridgehead-mail/bridgehead/queue"
-	"github.com/bridgehead-mail/bridgehead/queue/spool"
 	"github.com/bridgehead-mail/bridgehead/routing"
 	"github.com/bridgehead-mail/bridgehead/smtpclient"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// newRelay assembles the relay.
-func newRelay(s *settings, log *slog.Logger) (*gateway.Gateway, error) {
-	method, err1 := s.fetchMethod()
-	schedule, err2 := routing.ParseSchedule(s.schedule, nil)
-	password, err3 := s.password()
-	roots, err4 := s.tlsConfig()
-	if err := errors.Join(s.check(), err1, err2, err3, err4); err != nil {
-		return nil, err
+// Build implements program.Gateway.
+func (c *customer) Build(k *program.Kit) program.Rules {
+	c.check(k)
+	method := c.fetchMethod(k)
+	schedule, err := routing.ParseSchedule(c.schedule, nil)
+	k.Fault("schedule", err)
+	transport := c.toProvider(k)
+	provider := routing.SmartHost{Host: c.provider}
+	gate := &policy.Gate{}
+	for _, d := range c.domains {
+		gate.Domains = append(gate.Domains, policy.Domain{Name: d, Kind: policy.ExternalRelay})
+		// The provider accepts only senders in our domains.
+		k.ReportFrom = cmp.Or(k.ReportFrom, "postmaster@"+d)
 	}
-	domains := strings.Split(s.domains, ",")
-	provider := routing.SmartHost{Host: s.provider}
-	transport := &smtpclient.Transport{
-		Name: "provider",
-		// The provider gets our password and sends our mail. So its
-		// certificate must be valid for its name.
-		TLS: smtpclient.TLSPolicy{Level: smtpclient.TLSDomain}, TLSConfig: roots,
-		Auth: smtpclient.PasswordAuth(s.user, password),
+	srv := k.Server("customer")
+	if k.Rate == 0 {
+		srv.Limits.MessageRate = -1 // all mail comes from one client, in a burst
 	}
-	table, err := routing.NewTable(
+	table := k.Table(nil, nil,
 		// Exclusive: while our mail server is down, its mail waits here. The
 		// provider would return it with the next fetch.
-		routing.Connector{Name: "mail server", Spaces: domains, SmartHosts: routing.SmartHosts(s.server), Exclusive: true},
+		routing.Connector{Name: "mail server", Spaces: c.domains, SmartHosts: routing.SmartHosts(c.server), Exclusive: true},
 		// Only for our own reports: we relay no other mail to the internet.
 		routing.Connector{Name: "provider", Spaces: []string{"*"}, SmartHosts: []routing.SmartHost{provider},
 			Transport: routing.SMTP(transport), SystemMessages: routing.SystemOnly},
 	)
-	if err != nil {
-		return nil, err
-	}
-	store, err := spool.Open(s.spool, &spool.Options{Logger: log})
-	if err != nil {
-		return nil, err
-	}
-	router := &routing.Router{Table: table}
-	q := &queue.Queue{Store: store, Deliverer: router,
-		// The provider accepts only senders in our domains.
-		Reports: queue.Reports{From: "postmaster@" + domains[0]}}
-	srv := &smtpserver.Server{ContentFile: store.CreateFile,
-		// All mail comes from one client, in a burst.
-		Limits: smtpserver.Limits{MessageRate: -1}}
-	gate := &policy.Gate{Queue: q}
-	for _, d := range domains {
-		gate.Domains = append(gate.Domains, policy.Domain{Name: d, Kind: policy.ExternalRelay})
-	}
-	if err := gate.Install(srv); err != nil {
-		return nil, errors.Join(err, store.Close())
-	}
+	k.Install("domains", gate, srv)
 	fetcher := &routing.Fetcher{
-		Transport: transport, Provider: provider, Method: method, Domains: domains,
-		Interval: s.every, Schedule: schedule,
+		Transport: transport, Provider: provider, Method: method, Domains: c.domains,
+		Interval: c.every, Schedule: schedule,
 		Serve:    srv.Serve, // the connection after ATRN has the same policy and queue
 		Received: func() int64 { return srv.Counters().Messages },
 	}
-	relay := &gateway.Gateway{
-		Hostname: s.hostname,
-		Logger:   log,
-		Resolver: s.resolver(),
-		Queue:    q,
-		Parts:    []gateway.Inheritor{fetcher},
-		Tasks:    []func(context.Context) error{func(ctx context.Context) error { fetcher.Run(ctx); return nil }},
-		Servers:  []*smtpserver.Server{srv}, // with ATRN it has no listener
-		Closers:  []io.Closer{router, store},
+	rules := program.Rules{
+		Table: table, Domains: gate.Domains,
+		Servers: []*smtpserver.Server{srv}, // with ATRN it has no listener
+		Parts:   []gateway.Inheritor{fetcher},
+		Tasks:   []func(context.Context) error{func(ctx context.Context) error { fetcher.Run(ctx); return nil }},
 	}
-	if s.listen != "" {
-		relay.Listeners = []*gateway.Listener{{Server: srv, Address: s.listen}}
+	if c.listen != "" {
+		rules.Receive = []program.Receive{{Server: srv, Address: c.listen}}
 	}
-	s.console.Install(relay)
-	return relay, nil
+	return rules
+}
+
+// toProvider makes the transport to the provider, which gets our password and sends
+// our mail. So its certificate must be valid for its name.
+func (c *customer) toProvider(k *program.Kit) *smtpclient.Transport {
+	t := k.Transport("provider")
+	t.TLS = smtpclient.TLSPolicy{Level: smtpclient.TLSDomain}
+	t.TLSConfig = &tls.Config{RootCAs: k.Roots("roots", c.roots)}
+	t.Auth = smtpclient.PasswordAuth(c.user, k.Secret("password-file", c.passwordFile))
+	return t
 }

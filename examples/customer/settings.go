@@ -1,84 +1,58 @@
 package main
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
+	"flag"
 	"fmt"
-	"os"
-	"strings"
 	"time"
 
-	"github.com/bridgehead-mail/bridgehead/policy/gateway/console"
+	"github.com/bridgehead-mail/bridgehead/examples/internal/program"
 	"github.com/bridgehead-mail/bridgehead/routing"
 )
 
-// settings are the values of the flags.
-type settings struct {
-	console                                                      console.Flags
-	provider, method, user, passwordFile, roots, domains, server string
-	schedule, listen, hostname, spool, dns                       string
-	every                                                        time.Duration
+// customer has the settings of this gateway.
+type customer struct {
+	provider, method, user, passwordFile, roots, server string
+	schedule, listen                                    string
+	domains                                             program.List
+	every                                               time.Duration
 }
 
-func (s *settings) check() error {
-	var errs []error
-	for _, f := range []struct{ flag, value string }{
-		{"-provider", s.provider}, {"-user", s.user}, {"-domains", s.domains}, {"-server", s.server}, {"-spool", s.spool},
-	} {
-		if f.value == "" {
-			errs = append(errs, errors.New(f.flag+": is required"))
-		}
-	}
-	if s.every < time.Second {
-		errs = append(errs, fmt.Errorf("-every: %v is less than one second", s.every))
-	}
-	return errors.Join(errs...)
+// Define implements program.Gateway.
+func (c *customer) Define(f *flag.FlagSet) {
+	f.StringVar(&c.provider, "provider", "", "`host[:port]` of the provider; required. The default port is 25")
+	f.StringVar(&c.method, "method", "atrn", "`method` that requests the mail: atrn or etrn")
+	f.StringVar(&c.user, "user", "", "`account` at the provider; required")
+	f.StringVar(&c.passwordFile, "password-file", "", "`file` whose first line is the password of -user; required")
+	f.StringVar(&c.roots, "roots", "", "PEM `file` of the authorities that may have signed the provider's certificate; default:\nthose of the system")
+	f.Var(&c.domains, "domains", "`domains` of the office, separated by commas; required")
+	f.StringVar(&c.server, "server", "", "`host[:port]` of the office's mail server, a name or an address; required. The default port is 25")
+	f.DurationVar(&c.every, "every", 15*time.Minute, "`time` between two requests, as 10m; at least 1s")
+	f.StringVar(&c.schedule, "schedule", "always", "`times` when mail is requested, in local time, as \"Mon-Fri 07:00-19:00; Sat 08:00-12:00\"")
+	f.StringVar(&c.listen, "listen", "", "`address` to listen on, as :25; required with etrn, default: no listener")
 }
 
-func (s *settings) fetchMethod() (routing.FetchMethod, error) {
+func (c *customer) check(k *program.Kit) {
+	k.Require("provider", c.provider != "")
+	k.Require("user", c.user != "")
+	k.Require("password-file", c.passwordFile != "")
+	k.Require("domains", len(c.domains) > 0)
+	k.Require("server", c.server != "")
+	if c.every < time.Second {
+		k.Fault("every", fmt.Errorf("%v is less than one second", c.every))
+	}
+	// The task that requests mail is made at the start.
+	k.Fixed("provider", "method", "user", "password-file", "roots", "domains", "every", "schedule")
+}
+
+func (c *customer) fetchMethod(k *program.Kit) routing.FetchMethod {
 	switch {
-	case s.method == "atrn":
-		return routing.FetchATRN, nil
-	case s.method != "etrn":
-		return 0, fmt.Errorf("-method: %q is neither atrn nor etrn", s.method)
-	case s.listen == "":
-		return 0, errors.New("-listen: is required with etrn")
+	case c.method == "atrn":
+		return routing.FetchATRN
+	case c.method != "etrn":
+		k.Fault("method", fmt.Errorf("%q is neither atrn nor etrn", c.method))
+	case c.listen == "":
+		k.Fault("listen", errors.New("is required with etrn"))
 	}
-	return routing.FetchETRN, nil
-}
-
-// password reads the first line of the file of -password-file.
-func (s *settings) password() (string, error) {
-	b, err := os.ReadFile(s.passwordFile)
-	if err != nil {
-		return "", fmt.Errorf("-password-file: %w", err)
-	}
-	line, _, _ := strings.Cut(string(b), "\n")
-	if line = strings.TrimRight(line, "\r"); line == "" {
-		return "", fmt.Errorf("-password-file: the first line of %s is empty", s.passwordFile)
-	}
-	return line, nil
-}
-
-// tlsConfig returns a configuration that trusts the authorities of -roots, or
-// nil for those of the system.
-func (s *settings) tlsConfig() (*tls.Config, error) {
-	if s.roots == "" {
-		return nil, nil
-	}
-	b, err := os.ReadFile(s.roots)
-	if err != nil {
-		return nil, fmt.Errorf("-roots: %w", err)
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(b) {
-		return nil, fmt.Errorf("-roots: no certificate in %s", s.roots)
-	}
-	return &tls.Config{RootCAs: pool}, nil
-}
-
-// resolver returns a resolver that uses the servers of -dns.
-func (s *settings) resolver() routing.Resolver {
-	return &routing.DNSResolver{Servers: strings.FieldsFunc(s.dns, func(r rune) bool { return r == ',' })}
+	return routing.FetchETRN
 }

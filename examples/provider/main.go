@@ -32,28 +32,8 @@
 package main
 
 import (
-	"flag"
-	"log/slog"
-	"os"
-	"time"
-
-	"github.com/bridgehead-mail/bridgehead/policy/gateway"
+	"github.com/bridgehead-mail/bridgehead/examples/internal/program"
+	"github.com/bridgehead-mail/bridgehead/examples/internal/yamlfile"
 )
 
-func main() {
-	var s settings
-	flag.StringVar(&s.listen, "listen", ":25", "`address` to listen on, as :25 or 10.1.0.25:25")
-	flag.StringVar(&s.customers, "customers", "", "`file` with one line for each customer: account, password, domains and, for ETRN,\nhost[:port]; required")
-	flag.StringVar(&s.cert, "cert", "", "PEM `file` with the certificate of this relay; required")
-	flag.StringVar(&s.key, "key", "", "PEM `file` with the key of -cert; required")
-	flag.DurationVar(&s.keep, "keep", 7*24*time.Hour, "queue lifetime of a customer's mail, a `duration` as 168h; after it the sender gets a report")
-	flag.StringVar(&s.hostname, "hostname", "", "`name` of this relay in its greeting, in EHLO and in Received; default: the host name of the system")
-	flag.StringVar(&s.spool, "spool", "", "`folder` of the queue; required")
-	flag.StringVar(&s.dns, "dns", "", "DNS `servers` as host or host:port, separated by commas; default: those of the system")
-	flag.IntVar(&s.port, "port", 25, "TCP `port` of the MX hosts; another value than 25 is for tests")
-	s.console.Define(flag.CommandLine)
-	flag.Parse()
-	os.Exit(gateway.Main("provider", flag.Args(), os.Stderr, func(log *slog.Logger) (gateway.Runner, error) {
-		return newRelay(&s, log)
-	}))
-}
+func main() { yamlfile.Main("provider", func() program.Gateway { return new(provider) }) }

@@ -1,26 +1,28 @@
 package main
 
 import (
-	"log/slog"
 	"strings"
 	"testing"
-	"time"
 
+	"github.com/bridgehead-mail/bridgehead/examples/internal/program"
 	"github.com/bridgehead-mail/bridgehead/internal/peers"
 	"github.com/bridgehead-mail/bridgehead/policy/gateway"
 	"github.com/bridgehead-mail/bridgehead/policy/policytest"
 	"github.com/bridgehead-mail/bridgehead/routing"
 )
 
+func assemble(args ...string) (*gateway.Gateway, error) {
+	p := program.Program{Name: "provider", New: func() program.Gateway { return new(provider) }}
+	return p.Assemble(args...)
+}
+
 // newProvider returns a gateway that does not run.
 func newProvider(t *testing.T) *gateway.Gateway {
 	cert, key := certificate(t)
-	s := settings{customers: peers.File(t, customers), cert: cert, key: key, keep: time.Hour, hostname: "mail.provider.example", spool: t.TempDir(), port: 25}
-	r, err := newRelay(&s, slog.New(slog.DiscardHandler))
+	r, err := assemble("-customers", peers.File(t, customers), "-cert", cert, "-key", key, "-keep", "1h", "-hostname", "mail.provider.example", "-spool", t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	peers.CloseAtEnd(t, r.Closers...)
 	return r
 }
 

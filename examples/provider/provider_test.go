@@ -6,12 +6,11 @@ import (
 	"encoding/base64"
 	"encoding/pem"
 	"fmt"
-	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
@@ -166,24 +165,39 @@ func TestMailWaitsUntilETRN(t *testing.T) {
 
 func TestWrongSettingsAreNamed(t *testing.T) {
 	cert, key := certificate(t)
-	good := settings{customers: peers.File(t, customers), cert: cert, key: key, keep: time.Hour, spool: t.TempDir(), port: 25}
-	for want, change := range map[string]func(*settings){
-		"-customers: is required":           func(s *settings) { s.customers = "" },
-		"-customers: open /nowhere/at/all":  func(s *settings) { s.customers = "/nowhere/at/all" },
-		"has no customers":                  func(s *settings) { s.customers = peers.File(t, "# none\n\n") },
-		":2: want account":                  func(s *settings) { s.customers = peers.File(t, "#\nbranch sesame-4711\n") },
-		":2: boat.example is listed twice":  func(s *settings) { s.customers = peers.File(t, "boat a boat.example\nship b Boat.Example\n") },
-		`accepted domain "*"`:               func(s *settings) { s.customers = peers.File(t, "boat a *\n") },
-		`connector boat: `:                  func(s *settings) { s.customers = peers.File(t, "boat a boat.example boat.example:smtp\n") },
-		"-cert, -key: are required":         func(s *settings) { s.cert = "" },
-		"-cert, -key: open /nowhere/at/all": func(s *settings) { s.key = "/nowhere/at/all" },
-		"-spool":                            func(s *settings) { s.spool = "" },
-		"-keep: 0s is not a queue lifetime": func(s *settings) { s.keep = 0 },
+	good := map[string]string{"customers": peers.File(t, customers), "cert": cert, "key": key, "spool": t.TempDir()}
+	for want, change := range map[string][2]string{
+		"-customers: is required":              {"customers", ""},
+		"-customers: open /nowhere/at/all":     {"customers", "/nowhere/at/all"},
+		"has no customers":                     {"customers", peers.File(t, "# none\n\n")},
+		"line 2: want account":                 {"customers", peers.File(t, "#\nbranch sesame-4711\n")},
+		"a password cannot begin with #":       {"customers", peers.File(t, "branch #sesame-4711 branch.example\n")},
+		"line 2: boat.example is listed twice": {"customers", peers.File(t, "boat a boat.example\nship b Boat.Example\n")},
+		"line 2: boat is listed twice":         {"customers", peers.File(t, "boat a boat.example\nboat b ship.example\n")},
+		`accepted domain "*"`:                  {"customers", peers.File(t, "boat a *\n")},
+		`connector boat: `:                     {"customers", peers.File(t, "boat a boat.example boat.example:smtp\n")},
+		"-cert: -cert and -key are required":   {"cert", ""},
+		"-key: open /nowhere/at/all":           {"key", "/nowhere/at/all"},
+		"-spool: is required":                  {"spool", ""},
+		"-keep: 0s is not a queue lifetime":    {"keep", "0s"},
 	} {
-		s := good
-		change(&s)
-		if _, err := newRelay(&s, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "sesame") {
+		settings := maps.Clone(good)
+		settings[change[0]] = change[1]
+		var args []string
+		for name, value := range settings {
+			args = append(args, "-"+name+"="+value)
+		}
+		if _, err := assemble(args...); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "sesame") {
 			t.Errorf("error %v, want one with %q", err, want)
 		}
+	}
+}
+
+// A # inside a password belongs to it, and a byte order mark does not belong to the
+// first account.
+func TestCustomersFromNotepad(t *testing.T) {
+	all, err := parseCustomers("branch a#b branch.example # the branch\r\n#boat x y\r\n")
+	if err != nil || len(all) != 1 || all[0].password != "a#b" || all[0].account != "branch" {
+		t.Errorf("%v, %v", all, err)
 	}
 }

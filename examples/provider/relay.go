@@ -1,27 +1,19 @@
 package main
 
 import (
-	"crypto/tls"
-	"errors"
-	"io"
-	"log/slog"
+	"fmt"
 
+	"github.com/bridgehead-mail/bridgehead/examples/internal/program"
 	"github.com/bridgehead-mail/bridgehead/policy"
-	"github.com/bridgehead-mail/bridgehead/policy/gateway"
-	"github.com/bridgehead-mail/bridgehead/queue"
-	"github.com/bridgehead-mail/bridgehead/queue/spool"
 	"github.com/bridgehead-mail/bridgehead/routing"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// newRelay assembles the relay.
-func newRelay(s *settings, log *slog.Logger) (*gateway.Gateway, error) {
-	customers, err1 := s.readCustomers()
-	cert, err2 := s.certificate()
-	if err := errors.Join(s.check(), err1, err2); err != nil {
-		return nil, err
-	}
-	connectors := []routing.Connector{{Name: "internet", Spaces: []string{"*"}, Port: s.port}}
+// Build implements program.Gateway.
+func (p *provider) Build(k *program.Kit) program.Rules {
+	p.check(k)
+	customers := p.readCustomers(k)
+	connectors := []routing.Connector{{Name: "internet", Spaces: []string{"*"}, Port: p.port}}
 	gate := &policy.Gate{
 		// Only customers have accounts. They may send to any domain, from
 		// addresses in their own domains.
@@ -29,45 +21,39 @@ func newRelay(s *settings, log *slog.Logger) (*gateway.Gateway, error) {
 		SendAs:        &policy.SendAs{Owns: policy.SendersOf(senders(customers))},
 	}
 	for _, c := range customers {
-		connectors = append(connectors, routing.Connector{
-			Name: c.account, Spaces: c.domains, SmartHosts: c.hosts, Port: c.port,
+		connector := routing.Connector{
+			Name: c.account, Spaces: c.domains, SmartHosts: c.hosts,
 			Hold: true, HoldAccounts: []string{c.account}, // no other account may request it
 			Exclusive: true, // no other connector, also while the host is down
-			Expire:    s.keep,
-		})
+			Expire:    p.keep,
+		}
+		if len(c.hosts) == 0 {
+			connector.Port = p.port
+		}
+		connectors = append(connectors, connector)
 		for _, d := range c.domains {
 			gate.Domains = append(gate.Domains, policy.Domain{Name: d, Kind: policy.ExternalRelay})
 		}
 	}
-	table, err := routing.NewTable(connectors...)
+	k.Router.Wake = routing.WakeQueue(k.Queue) // ETRN and ATRN start delivery at once
+	srv := k.Server("provider")
+	srv.Auth = smtpserver.PasswordAuth(passwords(customers))
+	srv.Agents = []smtpserver.Agent{policy.HeldMail(k.Router)}
+	// The MX records of a domain without a host may name the customer.
+	table := k.Table(nil, k.Listen("listen", p.listen), connectors...)
+	k.Install("customers", gate, srv)
+	return program.Rules{Receive: []program.Receive{{Server: srv, Address: p.listen}}, Table: table, Domains: gate.Domains}
+}
+
+// readCustomers reads the file of -customers.
+func (p *provider) readCustomers(k *program.Kit) []customer {
+	text := k.ReadFile("customers", p.customers)
+	if text == nil {
+		return nil
+	}
+	customers, err := parseCustomers(string(text))
 	if err != nil {
-		return nil, err
+		k.Fault("customers", fmt.Errorf("%s: %w", p.customers, err))
 	}
-	store, err := spool.Open(s.spool, &spool.Options{Logger: log})
-	if err != nil {
-		return nil, err
-	}
-	router := &routing.Router{Table: table}
-	q := &queue.Queue{Store: store, Deliverer: router}
-	router.Wake = routing.WakeQueue(q) // ETRN and ATRN start delivery at once
-	srv := &smtpserver.Server{
-		ContentFile: store.CreateFile,
-		TLSConfig:   &tls.Config{Certificates: []tls.Certificate{cert}},
-		Auth:        smtpserver.PasswordAuth(passwords(customers)),
-		Agents:      []smtpserver.Agent{policy.HeldMail(router)},
-	}
-	gate.Queue = q
-	if err := gate.Install(srv); err != nil {
-		return nil, errors.Join(err, store.Close())
-	}
-	relay := &gateway.Gateway{
-		Hostname:  s.hostname,
-		Logger:    log,
-		Resolver:  s.resolver(),
-		Listeners: []*gateway.Listener{{Server: srv, Address: s.listen}},
-		Queue:     q,
-		Closers:   []io.Closer{router, store},
-	}
-	s.console.Install(relay)
-	return relay, nil
+	return customers
 }
