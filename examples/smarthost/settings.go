@@ -1,72 +1,69 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"fmt"
-	"net/netip"
+	"flag"
 	"os"
-	"path/filepath"
 	"strings"
 
-	"github.com/bridgehead-mail/bridgehead/policy/gateway/console"
+	"github.com/bridgehead-mail/bridgehead/examples/internal/program"
 	"github.com/bridgehead-mail/bridgehead/smtpclient"
 )
 
-// settings are the values of the flags.
-type settings struct {
-	console                             console.Flags
-	listen, upstream, spool, hostname   string
-	user, passwordFile, tokenFile, logs string
-	reportSender                        string
-	allow                               []netip.Prefix
-	tls                                 smtpclient.TLSLevel
+// smarthost has the settings of this gateway.
+type smarthost struct {
+	listen, upstream              string
+	user, passwordFile, tokenFile string
+	reportSender                  string
+	allow                         program.Networks
+	tls                           smtpclient.TLSLevel
 }
 
-// complete checks the settings and sets the defaults that depend on others.
-func (s *settings) complete() error {
-	switch {
-	case len(s.allow) == 0:
-		return errors.New("-allow: is required")
-	case s.upstream == "":
-		return errors.New("-upstream: is required")
-	case s.spool == "":
-		return errors.New("-spool: is required")
-	}
-	s.logs = cmp.Or(s.logs, filepath.Join(s.spool, "logs"))
-	return nil
+// Define implements program.Gateway.
+func (s *smarthost) Define(f *flag.FlagSet) {
+	f.StringVar(&s.listen, "listen", ":25", "`address` to listen on, as :25 or 10.1.0.25:25")
+	f.Var(&s.allow, "allow", "`networks` whose machines may send mail to any domain, as 10.1.0.0/16,192.0.2.7; required")
+	f.StringVar(&s.upstream, "upstream", "", "`host[:port]` that takes all mail; required. The default port is 25; on port 465 TLS\nbegins with the first byte")
+	f.StringVar(&s.reportSender, "report-sender", "", "`address` that delivery reports are sent from, for an upstream that refuses the null\nreverse-path, as Amazon SES does; default: the null reverse-path")
+	f.TextVar(&s.tls, "tls", smtpclient.TLSDefault, "minimum TLS `level` to the upstream: none, opportunistic, encrypt, certificate, domain, dane;\n\"default\" is domain with -user and opportunistic without it")
+	f.StringVar(&s.user, "user", "", "`account` of this relay at the upstream; needs -password-file or -token-file")
+	f.StringVar(&s.passwordFile, "password-file", "", "`file` whose first line is the password of -user")
+	f.StringVar(&s.tokenFile, "token-file", "", "`file` whose first line is an OAuth access token of -user (XOAUTH2, OAUTHBEARER); read\nfor each session")
+}
+
+func (s *smarthost) check(k *program.Kit) {
+	k.Require("allow", len(s.allow) > 0)
+	k.Require("upstream", s.upstream != "")
 }
 
 // credentials returns what the relay logs in with at the upstream, or nil
 // without -user.
-func (s *settings) credentials() (smtpclient.Authenticator, error) {
+func (s *smarthost) credentials(k *program.Kit) smtpclient.Authenticator {
 	switch {
 	case s.user == "" && s.passwordFile == "" && s.tokenFile == "":
-		return nil, nil
+		return nil
 	case s.user == "":
-		return nil, errors.New("-user: is required with -password-file and -token-file")
+		k.Fault("user", errors.New("is required with -password-file and -token-file"))
+		return nil
 	case (s.passwordFile == "") == (s.tokenFile == ""):
-		return nil, errors.New("-user: needs one of -password-file and -token-file")
+		k.Fault("user", errors.New("needs one of -password-file and -token-file"))
+		return nil
 	case s.tokenFile != "":
-		return smtpclient.TokenAuth(s.user, func(context.Context) (string, error) { return secret(s.tokenFile) }), nil
+		return smtpclient.TokenAuth(s.user, func(context.Context) (string, error) { return token(s.tokenFile) })
 	}
-	password, err := secret(s.passwordFile)
-	if err != nil {
-		return nil, fmt.Errorf("-password-file: %w", err)
-	}
-	return smtpclient.PasswordAuth(s.user, password), nil
+	return smtpclient.PasswordAuth(s.user, k.Secret("password-file", s.passwordFile))
 }
 
-// secret reads the first line of a file. It must not be empty.
-func secret(name string) (string, error) {
-	b, err := os.ReadFile(name)
+// token reads the first line of a file. It must not be empty.
+func token(name string) (string, error) {
+	text, err := os.ReadFile(name)
 	if err != nil {
 		return "", err
 	}
-	line, _, _ := strings.Cut(string(b), "\n")
+	line, _, _ := strings.Cut(strings.TrimPrefix(string(text), "\ufeff"), "\n")
 	if line = strings.TrimRight(line, "\r"); line == "" {
-		return "", fmt.Errorf("%s: the first line is empty", name)
+		return "", errors.New(name + ": the first line is empty")
 	}
 	return line, nil
 }

@@ -46,7 +46,7 @@ func start(t *testing.T, spool, upstream string, secrets []string, more ...strin
 	t.Cleanup(func() {
 		p.Kill()
 		logs := []byte(p.Log())
-		files, _ := filepath.Glob(filepath.Join(spool, "logs", "*")) // the pattern is valid
+		files, _ := filepath.Glob(filepath.Join(spool, "logs", "*.[Ll][Oo][Gg]")) // the pattern is valid
 		for _, f := range files {
 			b, err := os.ReadFile(f)
 			if err != nil {
@@ -224,7 +224,7 @@ func TestPrinterThroughUpstream(t *testing.T) {
 		}
 		p.Stop(t)
 		var what []string
-		for e, err := range tracking.Search(filepath.Join(spool, "logs"), tracking.Filter{Recipient: "admin@example.net"}) {
+		for e, err := range tracking.Search(filepath.Join(spool, "logs", "tracking"), tracking.Filter{Recipient: "admin@example.net"}) {
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -27,6 +27,11 @@ type Kit struct {
 	Resolver routing.Resolver
 	Logger   *slog.Logger
 
+	// Quiet leaves the lines about each message out of the log, unless -log-level is
+	// set: the tracking log has them too, and a second line would cost more than the
+	// system calls of a delivery.
+	Quiet bool
+
 	parts       *parts
 	tls         *tls.Config
 	directories map[string]*policy.FileDirectory // by setting

@@ -123,7 +123,7 @@ func (r *reloader) load() (*Kit, error) {
 	}
 	r.parts.router.SetTable(rules.Table)
 	r.parts.hooks.set(rules.Hooks)
-	setLevels(r.relay, k.LogLevel)
+	k.setLevels(r.relay)
 	return k, nil
 }
 

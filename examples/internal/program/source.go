@@ -75,6 +75,13 @@ func (s *source) apply(f *flag.FlagSet, settings []Setting) {
 	}
 }
 
+// isSet reports whether a setting is on the command line or in the file.
+func (l *loaded) isSet(name string) bool {
+	set := l.lines[name] > 0
+	l.flags.Visit(func(x *flag.Flag) { set = set || x.Name == name })
+	return set
+}
+
 // ofCommandLine are the flags that a configuration file cannot have.
 var ofCommandLine = map[string]bool{"config": true, "compare": true, "check": true, "retry-now": true}
 

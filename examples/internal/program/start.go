@@ -95,7 +95,7 @@ func (p *Program) start(l *loaded, args []string, hup <-chan os.Signal, log *slo
 	for _, warning := range r.warnings() {
 		log.Warn(warning)
 	}
-	setLevels(relay, l.LogLevel)
+	k.setLevels(relay)
 	return relay, nil
 }
 
@@ -192,9 +192,12 @@ func retryAll(ctx context.Context, relay *gateway.Gateway) error {
 	return nil
 }
 
-// setLevels sets the log level of all parts.
-func setLevels(relay *gateway.Gateway, level slog.Level) {
-	for _, l := range relay.Levels() {
-		l.Set(level)
+// setLevels sets the log levels of the parts.
+func (k *Kit) setLevels(relay *gateway.Gateway) {
+	for part, l := range relay.Levels() {
+		l.Set(k.LogLevel)
+		if k.Quiet && !k.isSet("log-level") && part != "gateway" && part != "store" {
+			l.Set(slog.LevelWarn)
+		}
 	}
 }
