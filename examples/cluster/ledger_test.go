@@ -1,0 +1,196 @@
+//go:build unix
+
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// A ledger has what became of each message, and all faults.
+type ledger struct {
+	mu       sync.Mutex // guards the fields below
+	messages map[string]*fate
+	faults   []*fault
+}
+
+// A fate is what became of one message.
+type fate struct {
+	answer answer
+	at     time.Time // of the answer
+	copies []copied
+}
+
+// An answer is what the client has read at the end of the data.
+type answer string
+
+const (
+	unknown  answer = "no answer" // the client does not know whether the message was accepted
+	accepted answer = "250"
+	refused  answer = "refused"
+)
+
+// A copied is one delivery of a message. From begin to end, it was in delivery.
+type copied struct {
+	node       string
+	begin, end time.Time
+}
+
+// A fault is something that the test has done to a node, or to all if node is empty.
+type fault struct {
+	kind, node string
+	repeats    bool // it explains that a message is delivered again
+	begin, end time.Time
+
+	// delivering is how many messages the node, or all nodes, had in delivery when the
+	// fault began. again is how many were delivered again because of the fault.
+	delivering, again int
+}
+
+func newLedger() *ledger { return &ledger{messages: make(map[string]*fate)} }
+
+func (l *ledger) fate(id string) *fate {
+	f := l.messages[id]
+	if f == nil {
+		f = &fate{answer: unknown}
+		l.messages[id] = f
+	}
+	return f
+}
+
+func (l *ledger) answered(id string, a answer) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f := l.fate(id)
+	f.answer, f.at = a, time.Now()
+}
+
+func (l *ledger) delivered(id string, c copied) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f := l.fate(id)
+	f.copies = append(f.copies, c)
+}
+
+// during records a fault of a node, or of all, that lasts as long as do.
+func (l *ledger) during(f *fault, node string, do func()) {
+	f.node, f.begin = node, time.Now()
+	do()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f.end = time.Now()
+	l.faults = append(l.faults, f)
+}
+
+// missing returns the messages that were accepted and not delivered.
+func (l *ledger) missing() (ids []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for id, f := range l.messages {
+		if f.answer == accepted && len(f.copies) == 0 {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// recordWithin is how long the result of a delivery may wait for its commit: 100 ms, and
+// the rest for a busy machine.
+const recordWithin = time.Second
+
+// concerns reports whether the fault could keep the node from recording the delivery.
+func (f *fault) concerns(c copied) bool {
+	return (f.node == "" || f.node == c.node) && !f.begin.After(c.end.Add(recordWithin)) && !f.end.Before(c.begin)
+}
+
+// cause returns the fault that explains that a message was delivered again after c.
+func (l *ledger) cause(c copied) *fault {
+	for _, f := range l.faults {
+		if f.repeats && f.concerns(c) {
+			return f
+		}
+	}
+	return nil
+}
+
+// check checks the promises at the end, and logs the figures.
+func (l *ledger) check(t *testing.T) {
+	t.Helper()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	answers := make(map[answer]int)
+	kept := make(map[answer]int) // those that were delivered although there was no 250
+	lost, again := 0, 0
+	for id, f := range l.messages {
+		answers[f.answer]++
+		switch {
+		case f.answer == accepted && len(f.copies) == 0:
+			lost++
+			t.Errorf("lost: %s, accepted at %s", id, f.at.Format(clock))
+		case f.answer != accepted && len(f.copies) > 0:
+			kept[f.answer]++
+		}
+		slices.SortFunc(f.copies, func(a, b copied) int { return a.end.Compare(b.end) })
+		for n, c := range f.copies {
+			l.inDelivery(c)
+			if n == 0 {
+				continue
+			}
+			again++
+			if cause := l.cause(f.copies[n-1]); cause != nil {
+				cause.again++
+			} else {
+				t.Errorf("delivered again without a fault: %s by %v, accepted at %s", id, f.copies, f.at.Format(clock))
+			}
+		}
+	}
+	t.Logf("answers: %v; delivered without 250: %v; lost: %d; delivered again: %d", answers, kept, lost, again)
+	l.logFaults(t)
+}
+
+// inDelivery counts c for the faults that began during it, or within the 100 ms in which
+// its result is recorded.
+func (l *ledger) inDelivery(c copied) {
+	for _, f := range l.faults {
+		if (f.node == "" || f.node == c.node) && f.begin.After(c.begin) && f.begin.Before(c.end.Add(100*time.Millisecond)) {
+			f.delivering++
+		}
+	}
+}
+
+// logFaults logs each fault, and the sums for each kind.
+func (l *ledger) logFaults(t *testing.T) {
+	t.Helper()
+	sums := make(map[string]*fault)
+	count := make(map[string]int)
+	for _, f := range l.faults {
+		t.Logf("fault: %s", f)
+		sum := sums[f.kind]
+		if sum == nil {
+			sum = &fault{}
+			sums[f.kind] = sum
+		}
+		count[f.kind]++
+		sum.delivering += f.delivering
+		sum.again += f.again
+	}
+	for _, kind := range slices.Sorted(maps.Keys(sums)) {
+		t.Logf("%-26s %3d times, %4d messages in delivery, %4d delivered again", kind, count[kind], sums[kind].delivering, sums[kind].again)
+	}
+}
+
+const clock = "15:04:05.000"
+
+func (f *fault) String() string {
+	return strings.TrimSpace(fmt.Sprintf("%s to %s %s %s: %d in delivery, %d delivered again",
+		f.begin.Format(clock), f.end.Format(clock), f.kind, f.node, f.delivering, f.again))
+}
+
+func (c copied) String() string {
+	return fmt.Sprintf("%s from %s to %s", c.node, c.begin.Format(clock), c.end.Format(clock))
+}
