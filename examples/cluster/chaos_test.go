@@ -43,7 +43,7 @@ func TestChaos(t *testing.T) {
 	began := time.Now()
 	for {
 		for _, n := range c.rnd.Perm(len(faults)) {
-			c.quiet(2 * time.Second)
+			c.quiet(time.Second)
 			faults[n].cause(c, t, &fault{kind: faults[n].kind, repeats: faults[n].repeats})
 			if t.Failed() {
 				break
@@ -53,7 +53,7 @@ func TestChaos(t *testing.T) {
 			break
 		}
 	}
-	c.quiet(2 * time.Second)
+	c.quiet(time.Second)
 	stop()
 	sending.Wait()
 	c.awaitDelivery(t)

@@ -100,18 +100,31 @@ func (l *ledger) missing() (ids []string) {
 }
 
 // recordWithin is how long the result of a delivery may wait for its commit: 100 ms, and
-// the rest for a busy machine.
-const recordWithin = time.Second
+// the rest for a busy machine. After a fault, the node also has to connect again.
+const (
+	recordWithin  = time.Second
+	connectWithin = 2 * time.Second
+)
 
-// concerns reports whether the fault could keep the node from recording the delivery.
-func (f *fault) concerns(c copied) bool {
-	return (f.node == "" || f.node == c.node) && !f.begin.After(c.end.Add(recordWithin)) && !f.end.Before(c.begin)
+func (f *fault) concerns(node string) bool { return f.node == "" || f.node == node }
+
+// recorded returns when the result of a delivery should be in the database. Faults
+// postpone this.
+func (l *ledger) recorded(c copied) time.Time {
+	at := c.end.Add(recordWithin)
+	for _, f := range l.faults { // in the order of time
+		if end := f.end.Add(connectWithin); f.concerns(c.node) && f.begin.Before(at) && end.After(at) && end.After(c.end) {
+			at = end
+		}
+	}
+	return at
 }
 
 // cause returns the fault that explains that a message was delivered again after c.
 func (l *ledger) cause(c copied) *fault {
+	recorded := l.recorded(c)
 	for _, f := range l.faults {
-		if f.repeats && f.concerns(c) {
+		if f.repeats && f.concerns(c.node) && f.begin.Before(recorded) && f.end.After(c.begin) {
 			return f
 		}
 	}
@@ -157,7 +170,7 @@ func (l *ledger) check(t *testing.T) {
 // its result is recorded.
 func (l *ledger) inDelivery(c copied) {
 	for _, f := range l.faults {
-		if (f.node == "" || f.node == c.node) && f.begin.After(c.begin) && f.begin.Before(c.end.Add(100*time.Millisecond)) {
+		if f.concerns(c.node) && f.begin.After(c.begin) && f.begin.Before(c.end.Add(100*time.Millisecond)) {
 			f.delivering++
 		}
 	}

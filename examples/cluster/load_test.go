@@ -125,10 +125,11 @@ func (l *load) send(c *smtp.Client, id string) error {
 	}
 	data.Write(content)
 	err = data.Close()
-	switch reply, isReply := errors.AsType[*textproto.Error](err); {
+	var reply *textproto.Error
+	switch {
 	case err == nil:
 		l.ledger.answered(id, accepted)
-	case isReply && reply.Code >= 400:
+	case errors.As(err, &reply):
 		l.ledger.answered(id, refused)
 		return c.Reset()
 	default:

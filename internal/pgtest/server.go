@@ -206,9 +206,11 @@ func (s *Server) admin(t testing.TB, sql string) string {
 func (s *Server) Query(t testing.TB, url, sql string) string {
 	t.Helper()
 	cmd := s.keeper.command(s.bin+"/psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-d", url, "-c", sql)
-	out, err := cmd.CombinedOutput()
+	var warnings strings.Builder
+	cmd.Stderr = &warnings
+	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("%s: %v\n%s", sql, err, out)
+		t.Fatalf("%s: %v\n%s", sql, err, &warnings)
 	}
 	return strings.TrimSpace(string(out))
 }
