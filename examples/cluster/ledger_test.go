@@ -47,8 +47,8 @@ type fault struct {
 	repeats    bool // it explains that a message is delivered again
 	begin, end time.Time
 
-	// delivering is how many messages the node, or all nodes, had in delivery when the
-	// fault began. again is how many were delivered again because of the fault.
+	// delivering is how many messages the node, or all nodes, had in delivery during the
+	// fault. again is how many were delivered again because of the fault.
 	delivering, again int
 }
 
@@ -166,11 +166,11 @@ func (l *ledger) check(t *testing.T) {
 	l.logFaults(t)
 }
 
-// inDelivery counts c for the faults that began during it, or within the 100 ms in which
-// its result is recorded.
+// inDelivery counts c for the faults that lasted during a part of it, or of the 100 ms in
+// which its result is recorded.
 func (l *ledger) inDelivery(c copied) {
 	for _, f := range l.faults {
-		if f.concerns(c.node) && f.begin.After(c.begin) && f.begin.Before(c.end.Add(100*time.Millisecond)) {
+		if f.concerns(c.node) && f.begin.Before(c.end.Add(100*time.Millisecond)) && f.end.After(c.begin) {
 			f.delivering++
 		}
 	}
