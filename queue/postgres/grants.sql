@@ -19,8 +19,8 @@
 
 grant usage on schema bridgehead to bridgehead_relay;
 grant select, insert, update, delete on all tables in schema bridgehead to bridgehead_relay;
--- The function empty_slot, which gives space back to the disk, runs with the privileges of
--- its owner.
+-- The functions empty_slot and shrink_messages, which give space back to the disk, run with
+-- the privileges of their owner.
 grant execute on all functions in schema bridgehead to bridgehead_relay;
 -- The version of the tables is for Migrate to change.
 revoke insert, update, delete on bridgehead.schema_version from bridgehead_relay;

@@ -27,6 +27,7 @@ type tableHealth struct {
 	oldest     time.Duration // since the begin of the oldest transaction that other sessions have open
 	xmin       int64         // transactions since the oldest one that VACUUM must keep rows for
 	bytes      int64         // on disk, of messages and contents
+	table      int64         // of that, the table of messages and its indexes
 	slots      int           // that have content
 	mayVacuum  bool          // this node has the right to
 }
@@ -41,7 +42,7 @@ select pg_stat_get_live_tuples(m), pg_stat_get_dead_tuples(m),
 	(select coalesce(max(age(x)), 0)::bigint from (
 		select backend_xmin from pg_stat_activity union all select xmin from pg_replication_slots
 		union all select transaction from pg_prepared_xacts) o (x)),
-	pg_total_relation_size(m) + (select sum(pg_total_relation_size(inhrelid))::bigint from pg_inherits where inhparent = c),
+	pg_total_relation_size(m), pg_total_relation_size(m) + (select sum(pg_total_relation_size(inhrelid))::bigint from pg_inherits where inhparent = c),
 	(select count(*) from pg_inherits where inhparent = c and pg_relation_size(inhrelid) > 0),
 	pg_has_role((select relowner from pg_class where oid = m), 'usage')
 		or case when current_setting('server_version_num')::int >= 170000 then has_table_privilege(m, 'MAINTAIN') else false end
@@ -52,7 +53,7 @@ func (s *Store) readHealth(ctx context.Context) (h tableHealth, err error) {
 	var oldest float64
 	err = s.db.tx(ctx, func(b *pgx.Batch) {
 		b.Queue(readHealth).QueryRow(func(row pgx.Row) error {
-			return row.Scan(&h.live, &h.dead, &oldest, &h.xmin, &h.bytes, &h.slots, &h.mayVacuum)
+			return row.Scan(&h.live, &h.dead, &oldest, &h.xmin, &h.table, &h.bytes, &h.slots, &h.mayVacuum)
 		})
 	})
 	h.known, h.oldest = err == nil, time.Duration(oldest*float64(time.Second))

@@ -80,7 +80,7 @@ func (s *Store) maintainOnce(ctx context.Context, settle time.Duration) error {
 		return nil
 	}
 	began := time.Now()
-	err := errors.Join(s.maintainSlots(ctx, settle, garbageLeast), s.vacuum(ctx), s.tidy(ctx))
+	err := errors.Join(s.maintainSlots(ctx, settle, garbageLeast), s.vacuum(ctx), s.shrink(ctx, shrinkAfter, shrinkLeast), s.tidy(ctx))
 	pause := max(maintenanceEvery-time.Second, maintenanceShare*time.Since(began))
 	return errors.Join(err, s.db.tx(ctx, func(b *pgx.Batch) {
 		b.Queue(endRound, pause.Microseconds())

@@ -61,6 +61,7 @@ type contentState struct {
 	slot       int16                // the current one, as far as known
 	closed     [slotCount]time.Time // since when a slot has not been the current one
 	tidied     time.Time            // see tidy
+	bloated    time.Time            // since when the table of messages is too large; see shrink
 }
 
 // currentSlot returns the slot for the content of new messages.
@@ -115,13 +116,15 @@ type slotPlan struct {
 // Limits on slots, in bytes.
 const (
 	garbageLeast = 16 << 20 // less garbage than this in a slot does not matter
+	movedShare   = 8        // 1/movedShare of it in a slot that is not the current one, of which there are several
 	slotMost     = 1 << 30  // so that a slot has messages of about the same age
 )
 
 // planSlots decides what to do. least is garbageLeast, except in tests.
 func planSlots(current int, use [slotCount]slotUse, least int64) slotPlan {
 	p := slotPlan{next: -1, move: -1}
-	fewest := -1 // the slot that has the least to move
+	fewest, waste := -1, -1 // the slots that have the least to move, of all and of those worth it
+	fewer := func(i, than int) bool { return than < 0 || use[i].live() < use[than].live() }
 	for i := range use {
 		switch u := &use[i]; {
 		case i == current:
@@ -129,8 +132,13 @@ func planSlots(current int, use [slotCount]slotUse, least int64) slotPlan {
 			p.next = i
 		case u.messages == 0:
 			p.empty = append(p.empty, i)
-		case fewest < 0 || u.live() < use[fewest].live():
-			fewest = i
+		default:
+			if fewer(i, fewest) {
+				fewest = i
+			}
+			if u.wasteful(least/movedShare) && fewer(i, waste) {
+				waste = i
+			}
 		}
 	}
 	now := &use[current]
@@ -138,7 +146,10 @@ func planSlots(current int, use [slotCount]slotUse, least int64) slotPlan {
 	if change && p.next < 0 && len(p.empty) > 0 {
 		p.next = p.empty[0] // is empty then
 	}
-	if fewest >= 0 && (use[fewest].wasteful(least) || change && p.next < 0 && use[fewest].live() < now.garbage()) {
+	switch {
+	case waste >= 0:
+		p.move = waste
+	case fewest >= 0 && change && p.next < 0 && use[fewest].live() < now.garbage():
 		p.move = fewest
 	}
 	if !change {

@@ -305,6 +305,8 @@ func TestPlanSlots(t *testing.T) {
 	free := slotUse{}
 	full := slotUse{heap: 9, size: 100 * mib, messages: 10, bytes: 90 * mib}
 	waste := slotUse{heap: 9, size: 100 * mib, messages: 10, bytes: 10 * mib}
+	little := slotUse{heap: 9, size: mib, messages: 1, bytes: mib}
+	scrap := slotUse{heap: 9, size: 4 * mib, messages: 1, bytes: mib}
 	ended := slotUse{heap: 9, size: 100 * mib}
 	huge := slotUse{heap: 9, size: 2000 * mib, messages: 10, bytes: 1900 * mib}
 	all := func(u slotUse, but ...slotUse) (use [slotCount]slotUse) {
@@ -326,6 +328,8 @@ func TestPlanSlots(t *testing.T) {
 		{"the current slot is full", all(free, huge), slotPlan{nil, 7, -1}},
 		{"an old slot without messages", all(free, full, ended), slotPlan{[]int{1}, -1, -1}},
 		{"an old slot with few messages", all(free, full, waste), slotPlan{nil, -1, 1}},
+		{"an old slot with few messages, and one with less", all(free, full, little, waste), slotPlan{nil, -1, 2}},
+		{"two old slots with garbage", all(free, full, scrap, waste), slotPlan{nil, -1, 1}},
 		{"an old slot with many messages", all(free, full, full), slotPlan{nil, -1, -1}},
 		{"a slot is emptied to become the current one", all(full, waste, ended), slotPlan{[]int{1}, 1, -1}},
 		{"all slots are in use", all(huge, waste, full), slotPlan{nil, -1, -1}},

@@ -138,6 +138,20 @@ exception when lock_not_available then
 end $$;
 revoke execute on function bridgehead.empty_slot from public;
 
+-- shrink_messages writes the table of messages and its indexes again, without the space of
+-- rows that have ended, and returns whether it did: see shrink.go. The caller needs no right
+-- to do this to the table.
+create function bridgehead.shrink_messages() returns boolean
+  language plpgsql security definer set search_path = pg_catalog set lock_timeout = '100ms' as $$
+begin
+  lock table bridgehead.message in access exclusive mode;
+  cluster bridgehead.message using message_pkey;
+  return true;
+exception when lock_not_available then
+  return false; -- somebody uses the table; later
+end $$;
+revoke execute on function bridgehead.shrink_messages from public;
+
 -- The secret seed of the hashes of addresses. There is one row.
 create table bridgehead.seed (
   one  boolean primary key default true check (one),
