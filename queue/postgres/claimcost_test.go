@@ -44,6 +44,11 @@ func (p *plan) buffers(subplan string) (n int, ok bool) {
 	return 0, false
 }
 
+// uses reports whether a plan has a node of this type.
+func (p *plan) uses(nodeType string) bool {
+	return p.Type == nodeType || slices.ContainsFunc(p.Plans, func(p plan) bool { return p.uses(nodeType) })
+}
+
 // explain runs a statement, rolls it back, and returns its plan.
 func explain(t testing.TB, s *Store, sql string, args ...any) plan {
 	t.Helper()
@@ -91,20 +96,20 @@ func laneBuffers(t testing.TB, s *Store, lanes []laneBegin, max int) int {
 	return n
 }
 
-// fillDummies inserts n messages that wait for a hop and are as long as others, but cannot
-// be read. They are ready before all others.
-func fillDummies(t testing.TB, s *Store, n int, hop queue.NextHop) {
+// fillDummies inserts n messages that wait for a hop, with a column state of some bytes.
+// They cannot be read. They are ready before all others.
+func fillDummies(t testing.TB, s *Store, n, bytes int, hop queue.NextHop) {
 	t.Helper()
 	id, err := s.hops.id(t.Context(), hop)
 	if err != nil {
 		t.Fatal(err)
 	}
 	const sql = `insert into bridgehead.message (id, hop, prio, ready, wait, lease, size, received, attempted, slot, content, sender, rcpts, envelope, state)
-		select 'dummy' || n, $1, 0, n, 0, 1, 4096, 1, false, 0, n, n, array[n], convert_to(repeat('x', 65), 'UTF8'), convert_to(repeat('y', 46), 'UTF8')
+		select 'dummy' || n, $1, 0, n, 0, 1, 4096, 1, false, 0, n, n, array[n], convert_to(repeat('x', 65), 'UTF8'), convert_to(repeat('y', $4), 'UTF8')
 		from generate_series($2::bigint, $3::bigint) n`
 	const group = 50_000
 	for first := 1; first <= n; first += group {
-		if err := s.db.tx(t.Context(), func(b *pgx.Batch) { b.Queue(sql, id, first, min(first+group-1, n)) }); err != nil {
+		if err := s.db.tx(t.Context(), func(b *pgx.Batch) { b.Queue(sql, id, first, min(first+group-1, n), bytes) }); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -136,7 +141,7 @@ func TestClaimBehindDeadRows(t *testing.T) {
 	url := pgtest.Database(t)
 	s := open(t, url, nil)
 	dead := large(200_000, 20_000)
-	fillDummies(t, s, dead, hopA)
+	fillDummies(t, s, dead, 46, hopA) // like those of fill
 	fill(t, s, 300, hopA, "a", time.Now().Add(-time.Hour))
 	oldSnapshot(t, url)
 	if _, err := s.db.pool.Exec(t.Context(), "update bridgehead.message set node = 1 where id like 'dummy%'"); err != nil {
@@ -164,7 +169,7 @@ func TestClaimBehindDeadRows(t *testing.T) {
 func TestClaimBesideDeadHop(t *testing.T) {
 	s := open(t, pgtest.Database(t), nil)
 	waiting := large(1_000_000, 20_000)
-	fillDummies(t, s, waiting, hopA)
+	fillDummies(t, s, waiting, 46, hopA)
 	fill(t, s, 1000, hopB, "b", time.Now().Add(-time.Hour))
 	c := nowClaim("o", 100)
 	c.Except = map[queue.NextHop]bool{hopA: true}

@@ -10,11 +10,19 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
+// hopsSQL reads the index message_hop, which has what it needs of the messages that are
+// not leased. The others are at most Limits.Active for each node.
 const hopsSQL = `
-select hop, count(*), sum(size)::bigint, coalesce(min(received) filter (where received <> 0), 0),
-  min(ready) filter (where node is null), coalesce(bool_or(node is null and due is null), false),
-  count(*) filter (where attempted)
-from bridgehead.message group by hop`
+select hop, sum(count)::bigint, sum(bytes)::bigint, coalesce(min(oldest), 0), min(ready), bool_or(at_once), sum(deferred)::bigint
+from (
+	select hop, count(*) as count, sum(size) as bytes, min(received) filter (where received <> 0) as oldest,
+		min(ready) as ready, bool_or(due is null) as at_once, count(*) filter (where attempted) as deferred
+	from bridgehead.message where node is null group by hop
+	union all
+	select hop, count(*), sum(size), min(received) filter (where received <> 0),
+		null, false, count(*) filter (where attempted)
+	from bridgehead.message where node is not null group by hop) sums
+group by hop`
 
 // Hops implements [queue.Store]. Due is that of the messages that no other node has
 // leased.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -14,15 +15,34 @@ import (
 // listPage is how many entries List reads at a time.
 const listPage = 1000
 
-const listSQL = `
+// listSQL and listHopsSQL read a page of entries after the ID $1. Of the messages for
+// certain hops, index message_hop finds those that are not leased, without those of other
+// hops. The leased ones are at most Limits.Active for each node.
+const (
+	listSQL = `
 select id, hop, prio, due, wait, node, size, received, attempted from bridgehead.message
-where id > $1 and ($2::integer[] is null or hop = any($2)) order by id limit $3`
+where id > $1 order by id limit $2`
+
+	listHopsSQL = `
+with leased as materialized (
+	select id, hop, prio, due, wait, node, size, received, attempted from bridgehead.message
+	where node is not null and hop = any($3))
+select m.id, m.hop, m.prio, m.due, m.wait, m.node, m.size, m.received, m.attempted from unnest($3::integer[]) h (hop)
+cross join lateral (
+	select * from bridgehead.message m where m.node is null and m.hop = h.hop and m.id > $1 order by m.id limit $2) m
+union all
+select * from leased where id > $1
+order by id limit $2`
+)
 
 // List implements [queue.Store]. A message that another node has leased has the number
 // of this node as Schedule.Owner.
 func (s *Store) List(ctx context.Context, q queue.Query) iter.Seq2[*queue.Entry, error] {
 	return func(yield func(*queue.Entry, error) bool) {
 		hops, ok, err := s.queriedHops(ctx, q)
+		if err == nil {
+			err = s.settle(ctx)
+		}
 		for after := q.After; ok && err == nil; {
 			var page []*queue.Entry
 			if page, err = s.listPage(ctx, after, hops); err != nil {
@@ -51,15 +71,12 @@ func (s *Store) queriedHops(ctx context.Context, q queue.Query) (hops []int32, o
 	if q.Hop == nil {
 		return nil, true, nil
 	}
-	for _, hop := range append([]queue.NextHop{*q.Hop}, q.Also...) {
-		id, ok, err := s.hops.find(ctx, hop)
-		if err != nil {
-			return nil, false, err
-		}
-		if ok {
-			hops = append(hops, id)
-		}
+	hops, err = s.hopNumbers(ctx, append([]queue.NextHop{*q.Hop}, q.Also...))
+	if err != nil {
+		return nil, false, err
 	}
+	slices.Sort(hops)
+	hops = slices.Compact(hops) // a hop may be named twice
 	return hops, len(hops) > 0, nil
 }
 
@@ -68,11 +85,11 @@ func (s *Store) listPage(ctx context.Context, after string, hops []int32) ([]*qu
 	if err := s.check(ctx); err != nil {
 		return nil, err
 	}
-	if err := s.settle(ctx); err != nil {
-		return nil, err
-	}
 	return s.readEntries(ctx, func(b *pgx.Batch) *pgx.QueuedQuery {
-		return b.Queue(listSQL, storableText(after), hops, listPage)
+		if hops == nil {
+			return b.Queue(listSQL, storableText(after), listPage)
+		}
+		return b.Queue(listHopsSQL, storableText(after), listPage, hops)
 	})
 }
 

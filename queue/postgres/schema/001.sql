@@ -75,6 +75,8 @@ create table bridgehead.message (
 ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000,
         autovacuum_analyze_scale_factor = 0.02);
 create index message_waiting on bridgehead.message (hop, prio, ready, id) where node is null;
+-- For List and Hops, without the rows of the table.
+create index message_hop on bridgehead.message (hop, id) include (size, received, attempted, ready, due) where node is null;
 create index message_leased on bridgehead.message (node) where node is not null;
 -- For searches: see search.go. A message that is delivered at the first attempt is never
 -- in these indexes.
