@@ -17,7 +17,7 @@ import (
 type group string
 
 // newGroup makes a group whose processes may use a number of processors together, 0: any
-// number.
+// number. They come before the other programs of the machine.
 func newGroup(b *testing.B, name string, processors float64) group {
 	b.Helper()
 	g := group("bridgehead-" + strconv.Itoa(os.Getpid()) + "-" + name)
@@ -26,7 +26,13 @@ func newGroup(b *testing.B, name string, processors float64) group {
 			b.Logf("no limit for %s: %v", name, err)
 			return ""
 		}
-		b.Cleanup(func() { os.Remove(g.file(controller, "")) })
+		b.Cleanup(func() {
+			group("").write(controller, "cgroup.procs", os.Getpid()) // it may have joined g
+			os.Remove(g.file(controller, ""))
+		})
+	}
+	if err := g.write("cpu", "cpu.shares", 1<<18); err != nil {
+		b.Fatal(err)
 	}
 	if processors > 0 {
 		const period = 20_000 // microseconds

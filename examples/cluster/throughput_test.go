@@ -30,13 +30,16 @@ var (
 func BenchmarkNodes(b *testing.B) {
 	// The server has WAL files that are used again, as one that has run for some time,
 	// and makes no checkpoint during a run.
-	database := newGroup(b, "database", 0)
+	database, self := newGroup(b, "database", 0), newGroup(b, "clients", 0)
 	server := pgtest.Start(b, "checkpoint_timeout = 1h", "max_wal_size = 4GB", "min_wal_size = 1GB", "shared_buffers = 512MB")
 	admin := server.Admin(server.Database(b))
 	for range 40 {
 		server.Query(b, admin, "select pg_logical_emit_message(true, '', ''), pg_switch_wal()")
 	}
 	server.Query(b, admin, "checkpoint")
+	if err := self.join(0); err != nil {
+		b.Fatal(err)
+	}
 	m := measurement{b: b, server: server, database: database}
 	if err := m.database.join(int(m.number("select split_part(pg_read_file('postmaster.pid'), E'\\n', 1)"))); err != nil {
 		b.Fatal(err)
