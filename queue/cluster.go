@@ -20,8 +20,8 @@ type Cluster interface {
 	Name() string
 
 	// Notify sends n to the other nodes. It does not wait, and it may merge notices
-	// or lose them: a notice only tells the other nodes to look now instead of at
-	// their next look, which is at most a few seconds later.
+	// or lose them: without the notice, the other nodes find the change at their next
+	// look, at most a few seconds later.
 	Notify(n Notice)
 	// Notices returns the channel of the notices of other nodes and of the Store
 	// itself. It is always the same channel. It is closed when the Store is closed.
@@ -60,7 +60,7 @@ type LeaseGuard interface {
 	MayFinish(owner, id string) error
 }
 
-// A Notice tells the other nodes of a [Cluster] what has changed.
+// A Notice is a change that the other nodes of a [Cluster] should know at once.
 type Notice struct {
 	Kind NoticeKind
 	// Hops are the next hops that a NoticeRetry is about. None means all. A Cluster
@@ -109,15 +109,13 @@ type Node struct {
 	// Processes is how many living processes have this name, if the Store counts
 	// them. There should be one: each node needs a name of its own.
 	Processes int
-	// Draining has who drains the node, and why. It is zero if the node does not
-	// drain.
+	// Draining is the draining of the node. It is zero if the node does not drain.
 	Draining Draining
-	// Info has what the node says about itself, for example its host name and its
-	// version.
+	// Info describes the node, for example its host name and its version.
 	Info map[string]string
 }
 
-// A Draining says which node drains, and who wants that.
+// A Draining is an order of an operator to a node. By is the operator.
 type Draining struct {
 	Node   string
 	Off    bool // end the draining

@@ -18,9 +18,9 @@ import (
 // when they are written and subtracted when they are read. A Due without a Wait is a
 // time of the wall clock and is stored as it is.
 //
-// The clock of the Queue is evenly ahead of the monotonic clock of the process
-// (queue.Claim.Now tells how much), and so is that of the database (each heartbeat
-// tells it again, because it may be set).
+// The difference between the clock of the Queue and the monotonic clock of the process
+// is constant: see queue.Claim.Now. The difference between the clock of the database and
+// the monotonic clock is measured with each heartbeat, because the clock may be set.
 type clock struct {
 	mu       sync.Mutex
 	began    time.Time // guarded by mu, like all below: a reading of the monotonic clock

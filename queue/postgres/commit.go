@@ -148,7 +148,8 @@ func (q *puts) wait(ctx context.Context, p *put) error {
 	return p.err
 }
 
-// abandon gives p up. It returns false if p is done, or may be delivered by another node.
+// abandon ends the wait for p. It returns false if p is done, or if another node may
+// deliver it.
 func (q *puts) abandon(p *put) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -69,7 +69,7 @@ func (o *Options) config(url string) (*pgxpool.Config, error) {
 var hasSSLMode = regexp.MustCompile(`(^|[?&\s])(sslmode|ssl)\s*=`)
 
 // withVerifyFull returns url with sslmode=verify-full, if neither it nor the environment
-// says how to use TLS. The default of libpq, prefer, does without TLS if the server has
+// has a setting for TLS. The default of libpq, prefer, uses no TLS if the server has
 // none. On a unix socket the setting has no effect.
 func withVerifyFull(url string) string {
 	if os.Getenv("PGSSLMODE") != "" || hasSSLMode.MatchString(url) {

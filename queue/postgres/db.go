@@ -23,15 +23,15 @@ const (
 	connectTimeout   = 10 * time.Second
 	statementTimeout = 30 * time.Second
 	lockTimeout      = 10 * time.Second
-	// txTimeout ends a transaction whose connection says nothing, for example because
-	// the network is cut. It is longer than statementTimeout, so that the server
+	// txTimeout ends a transaction without an answer, for example because the network
+	// is cut. It is longer than statementTimeout, so that the server
 	// answers first if it can.
 	txTimeout = 40 * time.Second
 	// streamTimeout is the same for a transaction with large content.
 	streamTimeout = 5 * time.Minute
-	// patience is how long a caller must have waited for a transaction, so that its end
+	// leastWait is how long a caller must have waited for a transaction, so that its end
 	// counts as a failure of the database.
-	patience = 2 * time.Second
+	leastWait = 2 * time.Second
 	// attempts is how often a transaction is tried that was certainly not committed.
 	attempts = 5
 )
@@ -89,7 +89,7 @@ func (d *db) repeat(ctx context.Context, limit time.Duration, run func(context.C
 		}
 		again := isConflict(err) || pgconn.SafeToRetry(err) && !isConnect(err)
 		if !again || try == attempts || !sleep(limited, backoff(try)) {
-			return d.failed(err, ctx.Err() != nil && time.Since(begin) < patience)
+			return d.failed(err, ctx.Err() != nil && time.Since(begin) < leastWait)
 		}
 	}
 }
@@ -180,7 +180,7 @@ func outcome(err error, done bool) error {
 	case !ok:
 		return unknownError{err}
 	case isFatal(pg), len(pg.Code) > 2 && pg.Code[:2] == "08":
-		// The server can end the connection after the commit. A pooler says this when
+		// The server can end the connection after the commit. A pooler sends this when
 		// it has lost the connection to the server, at any time.
 		return unknownError{err}
 	case !done:
@@ -192,21 +192,21 @@ func outcome(err error, done bool) error {
 }
 
 // succeeded and failed record whether the database can be used. failed returns the error
-// of the Store for err. impatient means that the caller has ended the transaction so early
-// that this says nothing about the database.
+// of the Store for err. early means that the caller has ended the transaction so early
+// that the database may work.
 func (d *db) succeeded() {
 	if d.down.Load() != nil && d.down.Swap(nil) != nil {
 		d.log.Info("the database can be used again")
 	}
 }
 
-func (d *db) failed(err error, impatient bool) error {
+func (d *db) failed(err error, early bool) error {
 	if d.ctx.Err() != nil {
 		return queue.ErrClosed
 	}
 	_, unknown := errors.AsType[unknownError](err)
 	e := newError(err, unknown)
-	if impatient {
+	if early {
 		return e
 	}
 	if e.cause == context.DeadlineExceeded {

@@ -32,8 +32,8 @@
 // # Files
 //
 // open.go opens the database, migrate.go creates its tables (folder schema), put.go
-// and commit.go store messages in groups, outcome.go finds out what became of a
-// commit whose answer was lost, claim.go leases messages, leases.go knows the leases
+// and commit.go store messages in groups, outcome.go finds out whether a group
+// whose answer was lost was committed, claim.go leases messages, leases.go knows the leases
 // of this node, dispose.go records results in groups, content.go and slots.go store
 // content, journal.go records what is in delivery, node.go and takeover.go are the
 // heartbeat and the takeover, limits.go and counts.go divide limits among the nodes,

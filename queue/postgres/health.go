@@ -88,7 +88,7 @@ const (
 	xminMost   = 5_000_000
 )
 
-// warnings says what an operator should change.
+// warnings returns what an operator should change.
 func (h *tableHealth) warnings() (w []string) {
 	if h.oldest > oldestMost {
 		w = append(w, fmt.Sprintf("a transaction has been open for %s in the database; until it ends, VACUUM cannot remove dead rows",

@@ -48,7 +48,7 @@ type journal struct {
 	marks *marks.Set // nil until startJournal
 }
 
-// journalContent is what a journal says about the last process.
+// journalContent is what a journal has of the last process.
 type journalContent struct {
 	generation int64 // random, for each process
 	ids        []string

@@ -37,8 +37,8 @@ func (p position) before(o position) bool {
 // that were claimed, and to find 100 messages behind 200,000 dead entries takes 18,000
 // pages.
 //
-// A begin is right in the opinion of this node, and may be too late if another node has
-// stored a message. So a scan looks for the true begins about every five seconds, and
+// A begin is what this node knows. It is too late if another node has stored an earlier
+// message since. So a scan looks for the true begins about every five seconds, and
 // whenever a claim finds fewer messages than it wants.
 type lanes struct {
 	scanning sync.Mutex // held during a scan
@@ -73,7 +73,7 @@ const (
 	maxLanes = 50_000
 )
 
-// wrote tells that this node has written, and committed, a row that is not leased. It
+// wrote records that this node has written, and committed, a row that is not leased. It
 // must be called for each such row, before a call of Claim can expect to find it.
 func (l *lanes) wrote(hop int32, prio int16, ready int64, id string) {
 	l.mu.Lock()

@@ -9,7 +9,7 @@ import (
 )
 
 // In the database, a lease is two columns of a message: node, the node that has the
-// message, and lease, a number. Who in the node has the lease and until when is only
+// message, and lease, a number. The owner of the lease, and its end, are only
 // in the memory of the node: leases. So renewing 20,000 leases writes nothing. If the
 // node dies, another node ends its leases: see takeover.go.
 //
@@ -21,7 +21,7 @@ import (
 //   - A lease with Until in the past is over only when its own node has ended it in the
 //     database: node becomes null, ready becomes Until, and the number stays. Claim and
 //     Next do this before they look, and the Store does it once a second.
-//   - An owner may still record after that if nobody else has leased the message since,
+//   - An owner may still record after that if no other owner has leased the message since,
 //     which the number shows. So leases keeps ended leases, up to a number, and
 //     the owner leases the message again first: see Store.leaseOf.
 //   - Put and claims call add, Update that keeps the lease calls change, and Update that

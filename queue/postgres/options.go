@@ -14,11 +14,11 @@ type Options struct {
 	// both, and Nodes has both as one node. The Store logs that, and warns of it in
 	// StoreStats.
 	Node string
-	// Info is what the node says about itself to the others, for example its version.
+	// Info describes the node, for example its version. The other nodes show it.
 	Info map[string]string
 	// Password is the password of the database user, if it is not in the URL.
-	// PasswordFile is a file with the password; nobody but its owner may read it.
-	// It is read again for each new connection.
+	// PasswordFile is a file whose first line is the password. Only its owner may have
+	// access to it (mode 0600). It is read again for each new connection.
 	Password, PasswordFile string
 	// Beat is the interval of the heartbeat, and DeadAfter the time after which a
 	// silent node is dead, at least three times as long. Defaults 5 s and 15 s. All
@@ -45,7 +45,7 @@ type Options struct {
 	// LoseMailAtPowerFailure allows a database with fsync, full_page_writes or
 	// synchronous_commit off. Accepted mail is then lost when the power fails.
 	LoseMailAtPowerFailure bool
-	// Logger is for what an operator should know. nil is silent.
+	// Logger gets messages for the operator: outages, takeovers, lost leases. nil is silent.
 	Logger *slog.Logger
 
 	simulated bool // see clock

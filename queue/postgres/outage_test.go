@@ -176,7 +176,7 @@ func TestStalledNetwork(t *testing.T) {
 	}
 	proxy.Stall()
 	// A caller with patience has seen that the database does not answer.
-	ctx, cancel := context.WithTimeout(t.Context(), patience+100*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), leastWait+100*time.Millisecond)
 	defer cancel()
 	err := s.db.tx(ctx, func(b *pgx.Batch) { b.Queue("select 1") })
 	if !errors.Is(err, queue.ErrUnavailable) || s.StoreStats().Err == nil {

@@ -28,7 +28,7 @@ type put struct {
 	err   error    // the result; set when state becomes putDone
 }
 
-// putState is what became of a put.
+// putState is the state of a put.
 type putState uint8
 
 const (
@@ -41,7 +41,7 @@ const (
 // Put implements [queue.Store].
 //
 // Calls at the same time share transactions. If the answer to a commit is lost, Put
-// finds out what became of it before it returns: see outcome.go. When ctx ends, Put
+// finds out whether it was committed before it returns: see outcome.go. When ctx ends, Put
 // returns at once if s.Owner is set or the transaction has not begun.
 func (s *Store) Put(ctx context.Context, m *queue.Message, sched queue.Schedule) error {
 	if err := s.check(ctx); err != nil {

@@ -18,7 +18,7 @@ const serverSettings = `select current_setting('server_version_num'), pg_is_in_r
 	current_setting('default_transaction_isolation'), current_setting('fsync'),
 	current_setting('full_page_writes'), current_setting('synchronous_commit'), current_setting('search_path')`
 
-// A standbyError says that a server cannot be written now.
+// A standbyError is the error for a server that cannot be written now.
 type standbyError struct{ text string }
 
 func (e *standbyError) Error() string { return e.text }

@@ -107,7 +107,7 @@ func (s *Store) Close() error {
 // Closed implements [queue.CloseNotifier].
 func (s *Store) Closed() <-chan struct{} { return s.closed }
 
-// emit commits a record that says nothing, so that the commit must be durable: a
+// emit writes an empty record, so that the commit must be durable: a
 // transaction that writes nothing is not written to disk.
 const emit = `select pg_logical_emit_message(true, 'bridgehead', '')`
 

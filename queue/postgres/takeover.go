@@ -204,7 +204,7 @@ var cleaning = []string{
 	`delete from bridgehead.notice where at < clock_timestamp() - interval '1 minute'`,
 	// The newest incarnation of a name is kept for a day, and for 30 days if the name is
 	// drained, so that a node that drains finds its setting when it comes back. Earlier
-	// incarnations are kept for 10 minutes, for the log of those who look.
+	// incarnations are kept for 10 minutes, so that an operator can still see them.
 	`delete from bridgehead.node n where state <> 'alive'
 		and not exists (select from bridgehead.message m where m.node = n.id)
 		and not exists (select from bridgehead.message m where m.volatile = n.id)

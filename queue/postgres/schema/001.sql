@@ -19,7 +19,7 @@ create table bridgehead.node (
   id      bigint primary key, -- random
   name    text collate "C" not null,
   beat    bigint not null default 0,
-  beat_at timestamptz not null default clock_timestamp(), -- for people only
+  beat_at timestamptz not null default clock_timestamp(), -- for operators; no node compares it
   started timestamptz not null default clock_timestamp(),
   state   text not null default 'alive' check (state in ('alive', 'dead', 'stopped')),
   info    jsonb not null default '{}',
@@ -136,7 +136,7 @@ begin
   execute format('truncate bridgehead.content_%s', n);
   return true;
 exception when lock_not_available then
-  return false; -- somebody uses the slot; later
+  return false; -- the slot is in use; a later round tries again
 end $$;
 revoke execute on function bridgehead.empty_slot from public;
 
