@@ -8,6 +8,7 @@ import "strings"
 type Fault struct {
 	match  string
 	answer bool          // cut before the answer reaches the client; else before the commit reaches the server
+	down   bool          // the proxy goes down with it
 	done   chan struct{} // closed when it has happened
 }
 
@@ -19,6 +20,16 @@ func (f *Fault) Happened() <-chan struct{} { return f.done }
 // It does not matter whether the client sends COMMIT or whether the Sync at the end of
 // a pipeline commits.
 func (p *Proxy) CutAnswer(match string) *Fault { return p.arm(match, true) }
+
+// LastAnswer is CutAnswer followed by Down, with no time in between in which the client
+// could connect again.
+func (p *Proxy) LastAnswer(match string) *Fault {
+	f := p.arm(match, true)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	f.down = true
+	return f
+}
 
 // CutRequest cuts the connection before the server gets what commits such a
 // transaction, so it is rolled back.
@@ -71,6 +82,9 @@ func (p *Proxy) take(f *Fault) bool {
 func (p *Proxy) happen(f *Fault) bool {
 	if !p.take(f) {
 		return false
+	}
+	if f.down {
+		p.Down()
 	}
 	close(f.done)
 	return true

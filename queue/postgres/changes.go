@@ -22,8 +22,6 @@ const (
 	// that of their recipients.
 	groupChanges    = 500
 	groupRecipients = 20_000
-	// repeatAtMost is the longest time between two attempts to record a group.
-	repeatAtMost = time.Second
 )
 
 // changes has the changes that are not in the database yet.
@@ -214,9 +212,9 @@ func (c *changes) close() {
 }
 
 // take waits for the next group to record. It returns nil if the Store is closed and
-// nothing is left, or if ctx has ended.
+// nothing is left, or if ctx has ended: see logLost.
 func (c *changes) take(ctx context.Context) *changeGroup {
-	for {
+	for ctx.Err() == nil {
 		c.mu.Lock()
 		g, rest := c.collecting, time.Hour
 		if g != nil {
@@ -237,11 +235,10 @@ func (c *changes) take(ctx context.Context) *changeGroup {
 		case <-c.wake:
 		case <-timer.C:
 		case <-ctx.Done():
-			timer.Stop()
-			return nil
 		}
 		timer.Stop()
 	}
+	return nil
 }
 
 // tried records the result of an attempt to record the group.
@@ -257,17 +254,42 @@ func (c *changes) tried(err error) {
 
 // recordGroup records a group. It repeats it until it is recorded or ctx ends.
 func (s *Store) recordGroup(ctx context.Context, g *changeGroup) {
+	if s.recordAll(ctx, g.list) {
+		s.changes.tried(nil)
+	}
+}
+
+// recordAll records changes, and reports whether it did before ctx ended. If the database
+// refuses one of them because of its data, it gives up that change only.
+func (s *Store) recordAll(ctx context.Context, cs []*change) bool {
 	for try := 1; ; try++ {
-		err := s.record(ctx, g.list, s.changes.failed)
-		if err == nil {
-			s.changes.tried(nil)
-			return
+		err := s.record(ctx, cs, s.changes.failed)
+		switch {
+		case err == nil:
+			return true
+		case isBadData(err) && len(cs) == 1:
+			s.giveUp(cs[0], err)
+			return true
+		case isBadData(err):
+			half := len(cs) / 2
+			return s.recordAll(ctx, cs[:half]) && s.recordAll(ctx, cs[half:])
 		}
 		s.changes.failed(err)
-		if !sleep(ctx, min(backoff(try), repeatAtMost)) {
-			s.lostAtClose(g)
-			return
+		if !sleep(ctx, repeatAfter(try)) {
+			return false
 		}
+	}
+}
+
+// giveUp ends a change that cannot be recorded. The message stays leased to this node, so
+// that it is not delivered again and again.
+func (s *Store) giveUp(c *change, err error) {
+	c.ended = true
+	s.log.Error("postgres: the result of a message cannot be recorded, and is given up; the message stays in the queue, "+
+		"and may be delivered again when this node has ended", "id", c.id, "err", err)
+	if _, ok := s.leases.find(c.id); !ok {
+		// If the incarnation of the lease has ended, the message is with other nodes.
+		_ = s.leases.add(c.node, c.id, c.lease, c.interrupted, queue.Schedule{Owner: "(given up)", Until: time.Now().AddDate(100, 0, 0)})
 	}
 }
 
@@ -279,9 +301,33 @@ func (c *changes) failed(err error) {
 	c.tried(err)
 }
 
-// lostAtClose logs the changes that are not recorded when the Store is closed.
-func (s *Store) lostAtClose(g *changeGroup) {
-	for _, c := range g.list {
-		s.log.Warn("postgres: a result is not recorded, because the database could not be reached until the end; another node may deliver the message again", "id", c.id)
+// logLost logs the changes that Close could not record. It is called after the end of all
+// goroutines.
+func (s *Store) logLost() {
+	c := &s.changes
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var results, refused []string
+	for _, g := range []*changeGroup{c.recording, c.collecting} {
+		if g == nil {
+			continue
+		}
+		for _, x := range g.list {
+			switch {
+			case x.ended:
+			case x.refused:
+				refused = append(refused, x.id)
+			default:
+				results = append(results, x.id)
+			}
+		}
+	}
+	if len(results) > 0 {
+		s.log.Error("postgres: results are not recorded, because the database could not be reached until the end; "+
+			"other nodes may deliver the messages again", "messages", len(results), "ids", some(results))
+	}
+	if len(refused) > 0 {
+		s.log.Error("postgres: messages that were refused to their senders are not removed, because the database could not "+
+			"be reached until the end; other nodes may deliver them", "messages", len(refused), "ids", some(refused))
 	}
 }

@@ -32,6 +32,7 @@ type puts struct {
 	changed sync.Cond // waiting or closed has changed; uses mu
 	waiting []*put    // guarded by mu, like all below
 	busy    int       // committers with a group
+	sending int       // large messages that are being sent
 	closed  bool
 }
 
@@ -85,6 +86,32 @@ func (q *puts) add(p *put) error {
 	return nil
 }
 
+// begin announces a large message, and end its end.
+func (q *puts) begin() error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		return queue.ErrClosed
+	}
+	q.sending++
+	return nil
+}
+
+func (q *puts) end() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.sending--
+	q.changed.Broadcast()
+}
+
+// ask adds a large message whose outcome is unknown, between begin and end.
+func (q *puts) ask(p *put) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.waiting = append(q.waiting, p)
+	q.changed.Signal()
+}
+
 // take waits for calls, and returns those of a group. It returns nil when the Store is
 // closed and no call waits.
 func (q *puts) take() []*put {
@@ -94,7 +121,7 @@ func (q *puts) take() []*put {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for len(q.waiting) == 0 {
-		if q.closed {
+		if q.closed && q.sending == 0 {
 			return nil
 		}
 		q.changed.Wait()
@@ -173,22 +200,25 @@ func (s *Store) commit(ctx context.Context, ps []*put) {
 		s.puts.mu.Unlock()
 	}()
 	if g := ps[0].doubt; g != nil {
-		s.finish(ps, g, s.outcome(ctx, g, ps[0].unknown))
+		s.finish(ctx, ps, g, s.outcome(ctx, g, ps[0].unknown))
 		return
 	}
 	g, err := s.insert(ctx, ps)
 	for try := 1; try < attempts && isAborted(err); try++ {
 		g, err = s.insert(ctx, ps) // the connection broke, but the database can be used
 	}
+	if ctx.Err() != nil && err != nil && !errors.Is(err, errOutcomeUnknown) {
+		err = queue.ErrClosed // Close does not wait longer
+	}
 	if len(ps) > 1 && isRefused(err) {
 		// One of the messages may be the reason.
 		for _, p := range ps {
 			g, err := s.insert(ctx, []*put{p})
-			s.finish([]*put{p}, g, err)
+			s.finish(ctx, []*put{p}, g, err)
 		}
 		return
 	}
-	s.finish(ps, g, err)
+	s.finish(ctx, ps, g, err)
 }
 
 // isRefused reports whether the database has refused statements, not that it cannot be
@@ -222,36 +252,48 @@ func (s *Store) insert(ctx context.Context, ps []*put) (*group, error) {
 	return g, err
 }
 
-// finish gives the calls of a group their results.
-func (s *Store) finish(ps []*put, g *group, err error) {
+// finish gives the calls of a group their results. The messages of calls that were
+// abandoned are removed.
+func (s *Store) finish(ctx context.Context, ps []*put, g *group, err error) {
+	var refused, unknown []string
 	for i, p := range ps {
 		result := err
 		if err == nil && slices.Contains(g.missing, int64(i+1)) {
 			result = queue.ErrExists
 		}
-		s.finishOne(p, g.node, result)
+		if s.finishOne(p, g.node, result) && result == nil {
+			refused = append(refused, p.row.id)
+		}
+		unknown = append(unknown, p.row.id)
 	}
+	if errors.Is(err, errOutcomeUnknown) {
+		s.log.Error("postgres: the Store was closed before the database could say whether messages are stored; "+
+			"their senders got an error, but the messages may be delivered, and delivered twice if they are sent again",
+			"messages", len(unknown), "ids", some(unknown))
+	}
+	s.discard(ctx, g.node, refused)
 }
 
-// finishOne gives a call its result. The message of a call that was abandoned is
-// removed.
-func (s *Store) finishOne(p *put, node int64, err error) {
+// finishOne gives a call its result, and reports whether the call was abandoned.
+func (s *Store) finishOne(p *put, node int64, err error) (abandoned bool) {
 	s.puts.mu.Lock()
 	defer s.puts.mu.Unlock()
-	abandoned := p.state == putAbandoned
+	abandoned = p.state == putAbandoned
 	p.state, p.err = putDone, err
 	defer close(p.done)
 	switch {
-	case err != nil:
-	case abandoned:
-		s.discard(p.row.id, node)
+	case err != nil, abandoned:
 	case p.row.leased:
 		// If this node was declared dead in the meantime, other nodes deliver the message.
 		_ = s.leases.add(node, p.row.id, firstLease, 0, p.schedule)
 	default:
 		s.lanes.wrote(p.row.hop, p.row.prio, p.row.ready, p.row.id)
 	}
+	return abandoned
 }
+
+// some returns the first of many IDs, for a log.
+func some(ids []string) []string { return ids[:min(len(ids), 20)] }
 
 // firstLease is the number of the lease of a new message.
 const firstLease = 1

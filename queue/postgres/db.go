@@ -201,11 +201,14 @@ func (d *db) succeeded() {
 }
 
 func (d *db) failed(err error, early bool) error {
-	if d.ctx.Err() != nil {
+	_, unknown := errors.AsType[unknownError](err)
+	if d.ctx.Err() != nil && !unknown {
 		return queue.ErrClosed
 	}
-	_, unknown := errors.AsType[unknownError](err)
 	e := newError(err, unknown)
+	if d.ctx.Err() != nil {
+		return e // the end of the Store says nothing about the database
+	}
 	if early {
 		return e
 	}

@@ -58,6 +58,7 @@ type change struct {
 	seen        int   // the column interrupted, as the owner of the lease knows it
 	remove      bool
 	refused     bool // Put has returned an error for this message: see discard
+	ended       bool // it is recorded, or given up
 
 	recipients  []*queue.Recipient
 	interrupted int
@@ -100,11 +101,18 @@ func (s *Store) change(ctx context.Context, owner, id string, set func(c *change
 	})
 }
 
-// discard removes a message whose Put has returned an error.
-func (s *Store) discard(id string, node int64) {
-	s.changes.mu.Lock()
-	defer s.changes.mu.Unlock()
-	s.changes.insert(&change{id: id, node: node, lease: firstLease, remove: true, refused: true})
+// discard removes messages whose Put has returned an error. It waits while the group is
+// full, like Update, but not longer than the Store is open.
+func (s *Store) discard(ctx context.Context, node int64, ids []string) {
+	c := &s.changes
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, id := range ids {
+		for ctx.Err() == nil && (c.collecting.full() || c.collecting.has([]string{id})) {
+			c.wait(ctx)
+		}
+		c.insert(&change{id: id, node: node, lease: firstLease, remove: true, refused: true})
+	}
 }
 
 // recordChanges records the changes of a group. The lease must be the last one of the
@@ -161,7 +169,7 @@ func (s *Store) changeRows(ctx context.Context, cs []*change) (*changeRows, erro
 		}
 		m := &queue.Message{ID: c.id, Recipients: c.recipients, Interrupted: c.interrupted - c.seen}
 		if states[i], err = encodeState(m, c.schedule, ahead); err != nil {
-			return nil, err
+			return nil, &dataError{err}
 		}
 		hops[i], readies[i], dues[i], waits[i] = c.hop, c.ready, c.due, c.wait
 		volatiles[i], leaseds[i], attempteds[i] = s.clock.resets(c.schedule, c.due), c.schedule.Owner != "", attempted(c.recipients)
@@ -197,6 +205,7 @@ func (s *Store) record(ctx context.Context, cs []*change, doubt func(error)) err
 		return err
 	}
 	for i, c := range slices.Concat(rows.updated, rows.removed) {
+		c.ended = true
 		if slices.Contains(g.missing, int64(i+1)) {
 			s.unrecorded(c)
 		} else if !c.remove && c.schedule.Owner == "" {

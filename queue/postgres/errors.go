@@ -153,6 +153,29 @@ func isConflict(err error) bool {
 	return ok && (pg.Code == "40001" || pg.Code == "40P01")
 }
 
+// A dataError is the error of data that cannot be written in any database.
+type dataError struct{ error }
+
+func (e *dataError) Unwrap() error { return e.error }
+
+// isBadData reports whether the database refuses a transaction because of its data, and
+// not because of the state of the database, which may change: an error of the classes 22
+// (data exception), 23 (integrity constraint violation) or 54 (program limit exceeded).
+func isBadData(err error) bool {
+	if _, ok := errors.AsType[*dataError](err); ok {
+		return true
+	}
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok || len(pg.Code) != 5 || errors.Is(err, errOutcomeUnknown) {
+		return false
+	}
+	switch pg.Code[:2] {
+	case "22", "23", "54":
+		return true
+	}
+	return false
+}
+
 // isConnectionError reports whether err is about the connection and not about what was
 // asked of the database.
 func isConnectionError(err error) bool {

@@ -11,7 +11,8 @@ import (
 )
 
 // putLarge stores a message with a large content, which it reads while it sends it. If
-// the outcome is unknown, p waits for a committer, which finds it out.
+// the outcome is unknown, p waits for a committer, which finds it out. Close waits for
+// that, as for other groups.
 func (s *Store) putLarge(ctx context.Context, p *put) error {
 	select {
 	case s.puts.large <- struct{}{}:
@@ -21,7 +22,14 @@ func (s *Store) putLarge(ctx context.Context, p *put) error {
 	case <-s.closed:
 		return queue.ErrClosed
 	}
-	p.state = putCommits // no other goroutine knows p
+	if err := s.puts.begin(); err != nil {
+		return err
+	}
+	defer s.puts.end()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(s.ctx, cancel)() // Close has waited long enough
+	p.state = putCommits                     // no other goroutine knows p
 	node, err := s.node.incarnation()
 	if err != nil {
 		return err
@@ -40,12 +48,13 @@ func (s *Store) putLarge(ctx context.Context, p *put) error {
 	})
 	if errors.Is(err, errOutcomeUnknown) {
 		p.doubt, p.unknown = g, err
-		return s.puts.add(p)
+		s.puts.ask(p)
+		return nil
 	}
 	if err == nil {
 		s.groups.settle(g.key)
 		s.stats.committed(time.Since(began), 1)
 	}
-	s.finish([]*put{p}, g, err)
+	s.finish(ctx, []*put{p}, g, err)
 	return nil // the result is in p
 }

@@ -11,36 +11,55 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// longestWait is the longest wait of Open before it tries again.
-const longestWait = 5 * time.Second
+// firstWait and longestWait are the limits of the wait of Open before it tries again.
+const (
+	firstWait   = 250 * time.Millisecond
+	longestWait = 5 * time.Second
+)
 
 // Open opens the queue in the database at url, and creates its tables if there are none.
 // url is a connection URL or string as for libpq. nil options mean the defaults.
 //
-// If the database cannot be reached or is a standby, Open logs that, and tries again until
-// ctx ends. What cannot become right by waiting, such as a wrong password or a database
+// If the database cannot be reached, is a standby, or fails while Open uses it, Open logs
+// that, and tries again until ctx ends. What cannot become right by waiting, such as a wrong password or a database
 // that may lose commits, is an error at once.
 func Open(ctx context.Context, url string, o *Options) (*Store, error) {
 	opts, err := o.withDefaults()
 	if err != nil {
 		return nil, err
 	}
+	for wait := firstWait; ; wait = min(2*wait, longestWait) {
+		s, started, err := openStore(ctx, url, &opts)
+		if err == nil {
+			return s, nil
+		}
+		// The connections of a Store that has not started have waited already.
+		if !started || !errors.Is(err, queue.ErrUnavailable) || ctx.Err() != nil {
+			return nil, err
+		}
+		opts.Logger.Warn("postgres: the database failed while the Store was opened; waiting for it", "err", err)
+		sleep(ctx, wait)
+	}
+}
+
+// openStore opens a Store. started reports whether the database could be used at first.
+func openStore(ctx context.Context, url string, opts *Options) (s *Store, started bool, err error) {
 	j, err := openJournal(opts.Journal)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	d, err := openDB(ctx, url, &opts)
+	d, err := openDB(ctx, url, opts)
 	if err != nil {
-		return nil, errors.Join(err, j.close())
+		return nil, false, errors.Join(err, j.close())
 	}
-	s := &Store{opts: opts, log: opts.Logger, closed: make(chan struct{}), db: d, journal: j}
+	s = &Store{opts: *opts, log: opts.Logger, closed: make(chan struct{}), db: d, journal: j}
 	s.hops.tx = d.tx
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	if err := s.start(ctx); err != nil {
 		s.Close()
-		return nil, err
+		return nil, true, err
 	}
-	return s, nil
+	return s, true, nil
 }
 
 // Migrate creates the tables of the queue in the database at url, or changes them to the
@@ -113,7 +132,7 @@ func newDB(cfg *pgxpool.Config, o *Options) (*db, error) {
 func (d *db) prepare(ctx context.Context) error {
 	var last *dbError
 	var logged time.Time
-	for wait := 250 * time.Millisecond; ; wait = min(2*wait, longestWait) {
+	for wait := firstWait; ; wait = min(2*wait, longestWait) {
 		err := d.pool.AcquireFunc(ctx, func(c *pgxpool.Conn) error { return migrate(ctx, c.Conn()) })
 		if err == nil {
 			return nil

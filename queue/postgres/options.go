@@ -48,7 +48,8 @@ type Options struct {
 	// Logger gets messages for the operator: outages, takeovers, lost leases. nil is silent.
 	Logger *slog.Logger
 
-	simulated bool // see clock
+	simulated    bool          // see clock
+	closeTimeout time.Duration // how long Close waits for the database; 0 means closeTimeout
 }
 
 // withDefaults returns the settings with their defaults.
@@ -72,6 +73,9 @@ func (o *Options) withDefaults() (Options, error) {
 	}
 	if opts.Connections == 0 {
 		opts.Connections = 8
+	}
+	if opts.closeTimeout == 0 {
+		opts.closeTimeout = closeTimeout
 	}
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)

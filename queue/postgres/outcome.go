@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -35,7 +36,8 @@ import (
 //	                                          when the standby has both.
 //	A standby becomes the primary meanwhile.  The fence is inserted there. A synchronous
 //	                                          standby has every group that was answered.
-//	The database cannot be reached.           The Store asks until it can.
+//	The database cannot be reached.           The Store asks until it can, at least every
+//	                                          repeatAtMost.
 //	The answer to the fence is lost.          The Store asks again. A fence is a row without
 //	                                          missing, so it is not mistaken for a group.
 //	ctx of Put ends while the message waits   The message leaves the group.
@@ -48,8 +50,10 @@ import (
 //	                                          soon as it is committed, so Put waits for the
 //	                                          outcome.
 //	Close while the outcome is unknown.       Close waits, for at most closeTimeout. Then
-//	                                          Put returns an error, and the message may be
-//	                                          in the database: see queue.Store.Put.
+//	                                          Put returns an error that says so, and the
+//	                                          Store logs the IDs. If the message is in the
+//	                                          database, it is delivered, and delivered twice
+//	                                          if the client sends it again.
 //	The process dies.                         No client got an answer that is not in the
 //	                                          database. What was committed without an
 //	                                          answer is delivered, as with any crash.
@@ -179,11 +183,18 @@ func (s *Store) outcome(ctx context.Context, g *group, err error) error {
 			return nil
 		case asked == nil:
 			return &abortedError{err}
-		case !sleep(ctx, backoff(try)):
+		case !sleep(ctx, repeatAfter(try)):
 			return err
 		}
 	}
 }
+
+// repeatAtMost is the longest time between two questions for an outcome, and between two
+// attempts to record changes.
+const repeatAtMost = 250 * time.Millisecond
+
+// repeatAfter returns the wait after failure number n.
+func repeatAfter(n int) time.Duration { return min(backoff(n), repeatAtMost) }
 
 // fence reports whether g is committed. If it is not, it cannot be committed any more.
 func (s *Store) fence(ctx context.Context, g *group) (committed bool, err error) {

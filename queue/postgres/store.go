@@ -80,21 +80,24 @@ func (s *Store) check(ctx context.Context) error {
 	}
 }
 
-// Close records what is not recorded yet, gives the messages of this node to the others,
-// and closes the connections. Without a database it waits for it at most 15 seconds; the
-// other nodes then take the messages over.
+// Close finds out the outcome of the calls of Put in progress, records what is not recorded
+// yet, gives the messages of this node to the others, and closes the connections. Without a
+// database it waits for it at most 15 seconds; the other nodes then take the messages over.
+// Close logs the IDs of the messages whose results it could not record, which may be
+// delivered again, and of those whose Put has returned an error although they may be stored.
 func (s *Store) Close() error {
 	first := false
 	s.closeOnce.Do(func() {
 		first = true
 		close(s.closed)
-		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+		ctx, cancel := context.WithTimeout(context.Background(), s.opts.closeTimeout)
 		defer cancel()
 		for i := len(s.closers) - 1; i >= 0; i-- {
 			s.closeErr = errors.Join(s.closeErr, s.closers[i](ctx))
 		}
 		s.cancel()
 		s.running.Wait()
+		s.logLost()
 		s.db.close()
 		s.closeErr = errors.Join(s.closeErr, s.journal.close())
 	})
