@@ -31,8 +31,8 @@ type changes struct {
 	recording  *changeGroup // nil: none
 	err        error        // why the last attempt to record failed
 	closed     bool
-	// progress is closed, and replaced, when a group has been recorded or an attempt
-	// has failed.
+	// progress is closed, and replaced, when a group begins to be recorded, when it has
+	// been recorded, and when an attempt has failed.
 	progress chan struct{}
 	wake     chan struct{} // has a value: there is work, or hurry
 }
@@ -222,6 +222,7 @@ func (c *changes) take(ctx context.Context) *changeGroup {
 		}
 		if g != nil && (rest <= 0 || g.hurry || g.full() || c.closed) {
 			c.collecting, c.recording = nil, g
+			c.moved()
 			c.mu.Unlock()
 			return g
 		}
@@ -248,6 +249,11 @@ func (c *changes) tried(err error) {
 	if c.err = err; err == nil {
 		c.recording = nil
 	}
+	c.moved()
+}
+
+// moved wakes the calls that wait for progress. The caller has locked mu.
+func (c *changes) moved() {
 	close(c.progress)
 	c.progress = make(chan struct{})
 }
