@@ -11,6 +11,8 @@ import (
 	"github.com/emersion/go-smtp"
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
+	"github.com/bridgehead-mail/bridgehead/internal/settings"
+	"github.com/bridgehead-mail/bridgehead/queue"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
@@ -50,9 +52,22 @@ type Rates struct {
 	// Max is the maximum number of entries for each rate. If there are more,
 	// old entries are removed. Default 100,000.
 	Max int
+	// Shared, if set, makes the limits apply to all nodes together that share it. It
+	// is usually the Store of the Queue, for example a postgres.Store. All nodes
+	// must have the same Rates, in the same order. Default: each node counts for itself.
+	//
+	// No command waits for the Store. After a command that is counted, the node tells
+	// the Store what it has counted, within 0.2 seconds, and learns the count of all
+	// nodes. So all nodes together may accept more than a limit: what each node
+	// accepts from the client from the first command until the answer, one message at
+	// least. While the Store cannot be reached, each node applies
+	// [queue.LimitWithoutContact] to its own counts. An exchange whose answer was lost
+	// may count twice.
+	Shared queue.CountSharer
 
 	once     sync.Once
 	counters []*rateCounter
+	exchange *rateExchange // nil without Shared
 }
 
 var (
@@ -85,8 +100,18 @@ func (r *Rates) Validate() error {
 // refuses are not counted.
 func (r *Rates) Agent() smtpserver.Agent {
 	r.once.Do(func() {
-		for _, rate := range r.Rates {
-			r.counters = append(r.counters, newRateCounter(rate, r.Max))
+		if !settings.IsNil(r.Shared) {
+			r.exchange = &rateExchange{shared: r.Shared}
+		}
+		for i, rate := range r.Rates {
+			c := newRateCounter(rate, r.Max)
+			if r.exchange != nil {
+				c.share(r.exchange, i)
+			}
+			r.counters = append(r.counters, c)
+		}
+		if r.exchange != nil {
+			r.exchange.counters = r.counters
 		}
 	})
 	return smtpserver.Agent{Name: "rates",
@@ -113,8 +138,12 @@ type rateCounter struct {
 	rate   Rate
 	exempt map[string]bool
 
+	exchange *rateExchange // nil: this node counts for itself
+	name     string        // of the counts, among all nodes
+
 	mu      sync.Mutex // guards the fields below
 	windows bounded[string, rateWindow]
+	dirty   map[string]bool // keys that the exchange must tell about
 }
 
 // rateWindow counts in two periods. The share of the earlier one in the last
@@ -122,6 +151,7 @@ type rateCounter struct {
 type rateWindow struct {
 	began           time.Time // the start of the current period
 	before, present [2]int    // messages, recipients
+	shared          *sharedWindow
 }
 
 func newRateCounter(rate Rate, most int) *rateCounter {
@@ -167,25 +197,67 @@ func (c *rateCounter) key(s *smtpserver.Session, from string) (string, bool) {
 // take counts messages and recipients, and returns true, unless a limit would
 // be exceeded.
 func (c *rateCounter) take(key string, messages, recipients int, now time.Time) bool {
+	if c.exchange != nil {
+		defer c.exchange.schedule()
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	w := c.window(key, now)
+	for i, limit := range [2]int{c.rate.Messages, c.rate.Recipients} {
+		n := [2]int{messages, recipients}[i]
+		if n > 0 && limit > 0 && c.exceeds(w, i, n, limit, now) {
+			return false
+		}
+	}
+	for i, n := range [2]int{messages, recipients} {
+		w.present[i] += n
+		if w.shared != nil {
+			w.shared.pending[i] += n
+		}
+	}
+	return true
+}
+
+// window returns the counts of a key. The caller has the lock.
+func (c *rateCounter) window(key string, now time.Time) *rateWindow {
 	w, made := c.windows.get(key)
 	if made {
 		w.began = now
 	}
-	if age := now.Sub(w.began); age >= 2*c.rate.Per {
-		*w = rateWindow{began: now}
-	} else if age >= c.rate.Per {
-		*w = rateWindow{began: w.began.Add(c.rate.Per), before: w.present}
-	}
-	left := 1 - float64(now.Sub(w.began))/float64(c.rate.Per) // the part of the earlier period that still counts
-	for i, limit := range [2]int{c.rate.Messages, c.rate.Recipients} {
-		n := [2]int{messages, recipients}[i]
-		if n > 0 && limit > 0 && left*float64(w.before[i])+float64(w.present[i]+n) > float64(limit) {
-			return false
+	if c.exchange != nil {
+		c.dirty[key] = true
+		if made {
+			w.shared = new(sharedWindow)
 		}
 	}
-	w.present[0] += messages
-	w.present[1] += recipients
-	return true
+	w.advance(c.rate.Per, now)
+	return w
+}
+
+// advance begins a new period if the present one is over.
+func (w *rateWindow) advance(per time.Duration, now time.Time) {
+	if age := now.Sub(w.began); age >= 2*per {
+		*w = rateWindow{began: now, shared: w.shared}
+	} else if age >= per {
+		*w = rateWindow{began: w.began.Add(per), before: w.present, shared: w.shared}
+	}
+}
+
+// exceeds reports whether n more would exceed a limit. i is 0 for messages and 1 for
+// recipients. The caller has the lock.
+func (c *rateCounter) exceeds(w *rateWindow, i, n, limit int, now time.Time) bool {
+	if c.exchange != nil {
+		part, alone := c.exchange.limit(limit)
+		if !alone {
+			return w.shared.count(i, c.rate.Per, now)+float64(n) > float64(limit)
+		}
+		limit = part
+	}
+	return w.count(i, c.rate.Per, now)+float64(n) > float64(limit)
+}
+
+// count estimates what this node has counted in the last period.
+func (w *rateWindow) count(i int, per time.Duration, now time.Time) float64 {
+	left := max(1-float64(now.Sub(w.began))/float64(per), 0) // the part of the earlier period that still counts
+	return left*float64(w.before[i]) + float64(w.present[i])
 }
