@@ -8,6 +8,8 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/smtp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -152,6 +154,45 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
+// The nodes count the messages of a client together.
+func TestHourly(t *testing.T) {
+	t.Parallel()
+	const limit = 400
+	server := pgtest.Shared(t)
+	nodes := newNodes(t, server, server.Database(t), "127.0.0.1:9", []string{"a", "b"}, "-hourly", strconv.Itoa(limit))
+	var accepted [2]int
+	for i, n := range nodes {
+		client, err := smtp.Dial(n.Addrs[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer client.Close()
+		mail := func() error {
+			err := client.Mail("a@example.net")
+			if err == nil {
+				accepted[i]++
+				err = client.Reset()
+			}
+			return err
+		}
+		peers.Await(t, "the limit", func() bool {
+			for err = mail(); err == nil && i == 0; err = mail() {
+			}
+			return err != nil
+		})
+		if !strings.Contains(err.Error(), "450") {
+			t.Errorf("node %s: %v", n.name, err)
+		}
+	}
+	// The second node learns within some tenths of a second what the first has counted.
+	if accepted[0] != limit || accepted[1] >= limit {
+		t.Errorf("the nodes have accepted %d messages, the limit is %d", accepted, limit)
+	}
+	for _, n := range nodes {
+		n.Stop(t)
+	}
+}
+
 // get returns a page of the console of the node, by its path.
 func (n *node) get(t *testing.T, path string) string {
 	t.Helper()
@@ -179,6 +220,7 @@ func TestWrongSettingsAreNamed(t *testing.T) {
 		"":                               "-database: is required",
 		"-database x":                    "-state: is required",
 		good:                             "-domain: is required",
+		good + "-hourly -1":              "-hourly: must not be negative",
 		good + "-domain example.com":     `invalid value "example.com" for flag -domain: not domain=host`,
 		good + "-domain example.com=h:0": "SmartHosts[0]",
 		good + "-allow printer":          `network "printer"`,

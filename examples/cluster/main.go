@@ -54,6 +54,7 @@ func main() {
 		return err
 	})
 	flag.StringVar(&s.upstream, "upstream", "", "`host[:port]` that takes the mail for other domains; default: the MX hosts of the domains")
+	flag.IntVar(&s.hourly, "hourly", 0, "maximum `number` of messages of each client address in an hour, on all nodes together; default: no limit")
 	flag.DurationVar(&s.beat, "beat", 5*time.Second, "`interval` in which a node reports that it is alive; the same for all nodes")
 	flag.DurationVar(&s.deadAfter, "dead-after", 15*time.Second, "`time` after which the others deliver the mail of a node that does not report; the same for all nodes")
 	s.console.Define(flag.CommandLine)

@@ -79,6 +79,10 @@ func newRelay(s *settings, log *slog.Logger, open func(*settings, *slog.Logger) 
 	}}
 	q := &queue.Queue{Store: store, Deliverer: router}
 	gate.Queue = q
+	if s.hourly > 0 {
+		gate.Rates = &policy.Rates{Rates: []policy.Rate{{By: policy.ByAddress, Messages: s.hourly}}}
+		gate.Rates.Shared, _ = store.(queue.CountSharer) // the nodes count together
+	}
 	srv := &smtpserver.Server{Name: "mx", ProtocolLog: received}
 	if err := gate.Install(srv); err != nil {
 		return nil, errors.Join(err, store.Close())

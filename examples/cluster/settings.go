@@ -20,6 +20,7 @@ type settings struct {
 	domains                      []domain
 	allow                        []netip.Prefix
 	upstream                     string
+	hourly                       int
 }
 
 // A domain is a domain of the organization, and the server with its mailboxes.
@@ -43,6 +44,8 @@ func (s *settings) check() error {
 		return errors.New("-database: is required")
 	case s.state == "":
 		return errors.New("-state: is required")
+	case s.hourly < 0:
+		return errors.New("-hourly: must not be negative")
 	case len(s.domains) == 0:
 		return errors.New("-domain: is required")
 	}
