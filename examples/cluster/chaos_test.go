@@ -44,7 +44,7 @@ func TestChaos(t *testing.T) {
 	for {
 		for _, n := range c.rnd.Perm(len(faults)) {
 			c.quiet(time.Second)
-			faults[n].cause(c, t, &fault{kind: faults[n].kind, repeats: faults[n].repeats})
+			faults[n].cause(c, t, &fault{kind: faults[n].kind, effect: faults[n].effect})
 			if t.Failed() {
 				break
 			}
@@ -74,20 +74,28 @@ type chaos struct {
 	rnd       *rand.Rand
 }
 
-// faults are the kinds of faults. One that repeats keeps a node from recording a
-// delivery, so the message is delivered again. After the others, a node still knows what
-// it has delivered, and records it.
-var faults = []struct {
-	kind    string
+// An effect is what a fault does to a node.
+type effect struct {
+	// repeats: it may keep the node from recording a delivery for so long that the others
+	// deliver the message again. After other faults, a node still knows what it has
+	// delivered, and records it.
 	repeats bool
-	cause   func(c *chaos, t *testing.T, f *fault)
+	// separates: the node cannot reach the database as long as it lasts.
+	separates bool
+}
+
+// faults are the kinds of faults.
+var faults = []struct {
+	kind string
+	effect
+	cause func(c *chaos, t *testing.T, f *fault)
 }{
-	{"node killed", true, (*chaos).killNode},
-	{"node suspended", true, (*chaos).suspendNode},
-	{"node cut off", true, (*chaos).cutNode},
-	{"database restarted", false, (*chaos).restart},
-	{"database killed", false, (*chaos).kill},
-	{"connections terminated", false, (*chaos).terminate},
-	{"answers to COMMIT dropped", false, (*chaos).dropAnswers},
-	{"standby promoted", false, (*chaos).promote},
+	{"node killed", effect{repeats: true}, (*chaos).killNode},
+	{"node suspended", effect{repeats: true}, (*chaos).suspendNode},
+	{"node cut off", effect{repeats: true, separates: true}, (*chaos).cutNode},
+	{"database restarted", effect{}, (*chaos).restart},
+	{"database killed", effect{separates: true}, (*chaos).kill},
+	{"connections terminated", effect{}, (*chaos).terminate},
+	{"answers to COMMIT dropped", effect{}, (*chaos).dropAnswers},
+	{"standby promoted", effect{}, (*chaos).promote},
 }

@@ -44,7 +44,7 @@ type copied struct {
 // A fault is something that the test has done to a node, or to all if node is empty.
 type fault struct {
 	kind, node string
-	repeats    bool // it explains that a message is delivered again
+	effect
 	begin, end time.Time
 
 	// delivering is how many messages the node, or all nodes, had in delivery during the
@@ -151,6 +151,7 @@ func (l *ledger) check(t *testing.T) {
 		slices.SortFunc(f.copies, func(a, b copied) int { return a.end.Compare(b.end) })
 		for n, c := range f.copies {
 			l.inDelivery(c)
+			l.withoutDatabase(t, id, c)
 			if n == 0 {
 				continue
 			}
@@ -172,6 +173,20 @@ func (l *ledger) inDelivery(c copied) {
 	for _, f := range l.faults {
 		if f.concerns(c.node) && f.begin.Before(c.end.Add(100*time.Millisecond)) && f.end.After(c.begin) {
 			f.delivering++
+		}
+	}
+}
+
+// noticedWithin is how long a node that cannot reach the database may begin deliveries:
+// its Store waits 2 s for an answer. The rest is for a busy machine.
+const noticedWithin = 5 * time.Second
+
+// withoutDatabase checks that c did not begin while its node could not reach the database.
+func (l *ledger) withoutDatabase(t *testing.T, id string, c copied) {
+	t.Helper()
+	for _, f := range l.faults {
+		if f.separates && f.concerns(c.node) && c.begin.After(f.begin.Add(noticedWithin)) && c.begin.Before(f.end) {
+			t.Errorf("delivery without the database: %s by %v during %v", id, c, f)
 		}
 	}
 }

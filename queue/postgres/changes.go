@@ -164,6 +164,20 @@ func (c *changes) wait(ctx context.Context) error {
 	}
 }
 
+// waiting returns how long the oldest change has waited that is not in the database.
+func (c *changes) waiting() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	g := c.recording
+	if g == nil {
+		g = c.collecting
+	}
+	if g == nil {
+		return 0
+	}
+	return time.Since(g.began)
+}
+
 // settle waits until the changes of the messages that have been made before the call
 // are in the database. No IDs mean all messages.
 func (s *Store) settle(ctx context.Context, ids ...string) error {

@@ -8,10 +8,16 @@ import (
 )
 
 // MayBegin implements [queue.LeaseGuard]. After a time without contact it permits no
-// delivery, because the others may take the message over before the delivery ends.
+// delivery, because the others may take the message over before the delivery ends. It
+// permits none either while the results of earlier deliveries wait for the database,
+// for example because the network has become silent: if this node dies, the others repeat
+// each delivery whose result is not recorded.
 func (s *Store) MayBegin(owner, id string) error {
 	if err := s.checkLease(owner, id); err != nil {
 		return err
+	}
+	if d := s.changes.waiting(); d > patience {
+		return fmt.Errorf("%w: results have not been recorded for %v", queue.ErrUnavailable, d.Round(time.Millisecond))
 	}
 	return s.node.mayBegin()
 }

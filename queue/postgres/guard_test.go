@@ -62,3 +62,46 @@ func TestGuardLimits(t *testing.T) {
 		}
 	})
 }
+
+// MayBegin fails while results wait too long for the database, until they are recorded.
+// What has begun may finish.
+func TestGuardOfUnrecordedResults(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &Store{opts: Options{Beat: 5 * time.Second, DeadAfter: 15 * time.Second}}
+		s.node = &node{store: s, began: time.Now(), incoming: newNotices()}
+		s.node.id.Store(3)
+		s.leases.incarnation = s.node.incarnation
+		if err := s.leases.add(3, "one", 1, 0, queue.Schedule{Owner: "q"}); err != nil {
+			t.Fatal(err)
+		}
+		s.changes.progress = make(chan struct{})
+		permitted := func(want bool) {
+			t.Helper()
+			if err := s.MayBegin("q", "one"); (err == nil) != want || err != nil && (!errors.Is(err, queue.ErrUnavailable) || isLost(err)) {
+				t.Errorf("MayBegin: %v, want permission: %t", err, want)
+			}
+			if err := s.MayFinish("q", "one"); err != nil {
+				t.Errorf("MayFinish: %v", err)
+			}
+		}
+		record := func() { // as the goroutine of startChanges does
+			s.changes.recording, s.changes.collecting = s.changes.collecting, nil
+		}
+
+		permitted(true)
+		s.changes.insert(&change{id: "a", remove: true})
+		record()
+		time.Sleep(patience)
+		permitted(true)
+		s.changes.insert(&change{id: "b", remove: true})
+		time.Sleep(time.Nanosecond)
+		permitted(false)
+		s.changes.tried(nil)
+		permitted(true) // "b" has waited for 1 ns only
+		record()
+		time.Sleep(patience + time.Nanosecond)
+		permitted(false)
+		s.changes.tried(nil)
+		permitted(true)
+	})
+}
