@@ -24,9 +24,9 @@ const chaosTime = "BRIDGEHEAD_CHAOS"
 // The short form causes each fault once, in random order.
 func TestChaos(t *testing.T) {
 	t.Parallel()
-	c := &chaos{ledger: newLedger(), deadAfter: 4 * time.Second, rnd: rand.New(rand.NewPCG(rand.Uint64(), 0))}
+	c := &chaos{ledger: newLedger(), deadAfter: 3 * time.Second, rnd: rand.New(rand.NewPCG(rand.Uint64(), 0))}
 	c.load = &load{ledger: c.ledger, pause: 200 * time.Millisecond}
-	flags := []string{"-beat", "1s", "-dead-after", "4s"}
+	flags := []string{"-beat", "1s", "-dead-after", "3s"}
 	long, err := time.ParseDuration(os.Getenv(chaosTime))
 	if err == nil {
 		flags, c.deadAfter = nil, 15*time.Second // the defaults
@@ -44,7 +44,7 @@ func TestChaos(t *testing.T) {
 	for {
 		for _, n := range c.rnd.Perm(len(faults)) {
 			c.quiet(time.Second)
-			faults[n].cause(c, t, &fault{kind: faults[n].kind, effect: faults[n].effect})
+			faults[n].cause(c, t, &fault{kind: faults[n].kind, repeats: faults[n].repeats})
 			if t.Failed() {
 				break
 			}
@@ -74,28 +74,20 @@ type chaos struct {
 	rnd       *rand.Rand
 }
 
-// An effect is what a fault does to a node.
-type effect struct {
-	// repeats: it may keep the node from recording a delivery for so long that the others
-	// deliver the message again. After other faults, a node still knows what it has
-	// delivered, and records it.
-	repeats bool
-	// separates: the node cannot reach the database as long as it lasts.
-	separates bool
-}
-
-// faults are the kinds of faults.
+// faults are the kinds of faults. One that repeats may keep a node from recording a
+// delivery for so long that the others deliver the message again. After the others, a
+// node still knows what it has delivered, and records it.
 var faults = []struct {
-	kind string
-	effect
-	cause func(c *chaos, t *testing.T, f *fault)
+	kind    string
+	repeats bool
+	cause   func(c *chaos, t *testing.T, f *fault)
 }{
-	{"node killed", effect{repeats: true}, (*chaos).killNode},
-	{"node suspended", effect{repeats: true}, (*chaos).suspendNode},
-	{"node cut off", effect{repeats: true, separates: true}, (*chaos).cutNode},
-	{"database restarted", effect{}, (*chaos).restart},
-	{"database killed", effect{separates: true}, (*chaos).kill},
-	{"connections terminated", effect{}, (*chaos).terminate},
-	{"answers to COMMIT dropped", effect{}, (*chaos).dropAnswers},
-	{"standby promoted", effect{}, (*chaos).promote},
+	{"node killed", true, (*chaos).killNode},
+	{"node suspended", true, (*chaos).suspendNode},
+	{"node cut off", true, (*chaos).cutNode},
+	{"database restarted", false, (*chaos).restart},
+	{"database killed", false, (*chaos).kill},
+	{"connections terminated", false, (*chaos).terminate},
+	{"answers to COMMIT dropped", false, (*chaos).dropAnswers},
+	{"standby promoted", false, (*chaos).promote},
 }

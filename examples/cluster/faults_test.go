@@ -58,6 +58,7 @@ func (c *chaos) cutNode(t *testing.T, f *fault) {
 	c.ledger.during(f, n.name, func() {
 		cut()
 		c.quiet(c.deadAfter)
+		f.alone = time.Now()
 		heal()
 	})
 }
@@ -71,6 +72,7 @@ func (c *chaos) kill(t *testing.T, f *fault) {
 	c.ledger.during(f, "", func() {
 		c.server.Kill9(t)
 		c.quiet(c.deadAfter)
+		f.alone = time.Now()
 		c.server.Up(t)
 	})
 }

@@ -44,8 +44,9 @@ type copied struct {
 // A fault is something that the test has done to a node, or to all if node is empty.
 type fault struct {
 	kind, node string
-	effect
+	repeats    bool // it explains that a message is delivered again
 	begin, end time.Time
+	alone      time.Time // until then, the node could not reach the database
 
 	// delivering is how many messages the node, or all nodes, had in delivery during the
 	// fault. again is how many were delivered again because of the fault.
@@ -108,10 +109,10 @@ const (
 
 func (f *fault) concerns(node string) bool { return f.node == "" || f.node == node }
 
-// recorded returns when the result of a delivery should be in the database. Faults
-// postpone this.
-func (l *ledger) recorded(c copied) time.Time {
-	at := c.end.Add(recordWithin)
+// recorded returns when the result of a delivery should be in the database, if that
+// takes the time within. Faults postpone this.
+func (l *ledger) recorded(c copied, within time.Duration) time.Time {
+	at := c.end.Add(within)
 	for _, f := range l.faults { // in the order of time
 		if end := f.end.Add(connectWithin); f.concerns(c.node) && f.begin.Before(at) && end.After(at) && end.After(c.end) {
 			at = end
@@ -122,7 +123,7 @@ func (l *ledger) recorded(c copied) time.Time {
 
 // cause returns the fault that explains that a message was delivered again after c.
 func (l *ledger) cause(c copied) *fault {
-	recorded := l.recorded(c)
+	recorded := l.recorded(c, recordWithin)
 	for _, f := range l.faults {
 		if f.repeats && f.concerns(c.node) && f.begin.Before(recorded) && f.end.After(c.begin) {
 			return f
@@ -167,11 +168,12 @@ func (l *ledger) check(t *testing.T) {
 	l.logFaults(t)
 }
 
-// inDelivery counts c for the faults that lasted during a part of it, or of the 100 ms in
-// which its result is recorded.
+// inDelivery counts c for the faults that lasted during a part of it, or while its result
+// waited to be recorded, which takes 100 ms without a fault.
 func (l *ledger) inDelivery(c copied) {
+	recorded := l.recorded(c, 100*time.Millisecond)
 	for _, f := range l.faults {
-		if f.concerns(c.node) && f.begin.Before(c.end.Add(100*time.Millisecond)) && f.end.After(c.begin) {
+		if f.concerns(c.node) && f.begin.Before(recorded) && f.end.After(c.begin) {
 			f.delivering++
 		}
 	}
@@ -185,7 +187,7 @@ const noticedWithin = 5 * time.Second
 func (l *ledger) withoutDatabase(t *testing.T, id string, c copied) {
 	t.Helper()
 	for _, f := range l.faults {
-		if f.separates && f.concerns(c.node) && c.begin.After(f.begin.Add(noticedWithin)) && c.begin.Before(f.end) {
+		if f.concerns(c.node) && c.begin.After(f.begin.Add(noticedWithin)) && c.begin.Before(f.alone) {
 			t.Errorf("delivery without the database: %s by %v during %v", id, c, f)
 		}
 	}
