@@ -7,6 +7,10 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
+// recordWait is how long results of deliveries may wait for the database, so that others
+// may begin.
+const recordWait = 2 * time.Second
+
 // MayBegin implements [queue.LeaseGuard]. After a time without contact it permits no
 // delivery, because the others may take the message over before the delivery ends. It
 // permits none either while the results of earlier deliveries wait for the database,
@@ -16,7 +20,7 @@ func (s *Store) MayBegin(owner, id string) error {
 	if err := s.checkLease(owner, id); err != nil {
 		return err
 	}
-	if d := s.changes.waiting(); d > patience {
+	if d := s.changes.waiting(); d > recordWait {
 		return fmt.Errorf("%w: results have not been recorded for %v", queue.ErrUnavailable, d.Round(time.Millisecond))
 	}
 	return s.node.mayBegin()

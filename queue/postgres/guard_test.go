@@ -91,7 +91,7 @@ func TestGuardOfUnrecordedResults(t *testing.T) {
 		permitted(true)
 		s.changes.insert(&change{id: "a", remove: true})
 		record()
-		time.Sleep(patience)
+		time.Sleep(recordWait)
 		permitted(true)
 		s.changes.insert(&change{id: "b", remove: true})
 		time.Sleep(time.Nanosecond)
@@ -99,7 +99,7 @@ func TestGuardOfUnrecordedResults(t *testing.T) {
 		s.changes.tried(nil)
 		permitted(true) // "b" has waited for 1 ns only
 		record()
-		time.Sleep(patience + time.Nanosecond)
+		time.Sleep(recordWait + time.Nanosecond)
 		permitted(false)
 		s.changes.tried(nil)
 		permitted(true)
