@@ -13,12 +13,18 @@ import (
 
 // A Directory answers whether a recipient exists. Exists must be safe for
 // concurrent use and must limit its own time. An error means that the directory
-// cannot answer at present; the client then gets 451 4.3.0. The address is as
-// the client wrote it, with its upper and lower case, but without unnecessary
+// cannot answer at present; the client then gets 451 4.3.0. An error that wraps
+// [ErrAmbiguous] is an answer: the client gets 550 5.1.4. The address is as the
+// client wrote it, with its upper and lower case, but without unnecessary
 // quotes.
 type Directory interface {
 	Exists(ctx context.Context, address string) (bool, error)
 }
+
+// ErrAmbiguous is the error of a Directory for an address that several entries
+// claim, for example two mailboxes. Mail for it cannot be delivered to either of
+// them (RFC 3463, X.1.4).
+var ErrAmbiguous = errors.New("policy: several entries of the directory have the address")
 
 // DirectoryFunc is a function that implements Directory.
 type DirectoryFunc func(ctx context.Context, address string) (bool, error)
@@ -115,7 +121,8 @@ func Subaddresses(d Directory, separators string) Directory {
 
 // AnyOf returns a Directory in which an address exists if it exists in one of
 // the directories. It does not exist if it exists in none of them. If one of
-// them fails and no other has the address, AnyOf returns the error.
+// them fails and no other has the address, AnyOf returns the error. Two
+// directories may have the same address: this is not [ErrAmbiguous].
 func AnyOf(directories ...Directory) Directory {
 	return &derivedDirectory{from: directories, DirectoryFunc: func(ctx context.Context, address string) (bool, error) {
 		var failed error
@@ -124,8 +131,8 @@ func AnyOf(directories ...Directory) Directory {
 			if ok {
 				return true, nil
 			}
-			if err != nil {
-				failed = err
+			if err != nil && (failed == nil || errors.Is(failed, ErrAmbiguous)) {
+				failed = err // a directory that cannot answer may have the address
 			}
 		}
 		return false, failed

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"sync"
@@ -23,7 +24,7 @@ type CachedDirectory struct {
 	// recipient exists. Default 1 h.
 	KnownTTL time.Duration
 	// UnknownTTL is the time for which the cache keeps the answer that a
-	// recipient does not exist. Default 1 min, so that a new user can soon get
+	// recipient does not exist, or that its address is ambiguous. Default 1 min, so that a new user can soon get
 	// mail.
 	UnknownTTL time.Duration
 	// StaleTTL applies if the Directory fails: the answer that a recipient
@@ -43,16 +44,17 @@ type CachedDirectory struct {
 
 // directoryAnswer is the entry of one address.
 type directoryAnswer struct {
-	exists bool
-	at     time.Time // the time of the answer; zero if there is none
+	exists    bool
+	ambiguous error     // wraps ErrAmbiguous; the recipient then does not exist
+	at        time.Time // the time of the answer; zero if there is none
 }
 
 // Exists implements Directory. If the client disconnects, the call of the
 // Directory continues until it returns or Timeout expires, because other
 // clients may wait for the same answer.
 func (d *CachedDirectory) Exists(ctx context.Context, address string) (bool, error) {
-	if exists, ok := d.cached(address); ok {
-		return exists, nil
+	if exists, ok, err := d.cached(address); ok {
+		return exists, err
 	}
 	answer := d.calls.DoChan(address, func() (any, error) {
 		return d.ask(context.WithoutCancel(ctx), address)
@@ -67,11 +69,11 @@ func (d *CachedDirectory) Exists(ctx context.Context, address string) (bool, err
 
 // cached returns the answer for an address if it can be used without a call of
 // the Directory.
-func (d *CachedDirectory) cached(address string) (exists, ok bool) {
+func (d *CachedDirectory) cached(address string) (exists, ok bool, ambiguous error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	a := d.answer(address)
-	return a.exists, !a.at.IsZero() && time.Since(a.at) < d.life(a)
+	return a.exists, !a.at.IsZero() && time.Since(a.at) < d.life(a), a.ambiguous
 }
 
 // answer returns the entry of a key. The caller holds mu.
@@ -89,8 +91,8 @@ func (d *CachedDirectory) answer(key string) *directoryAnswer {
 // ask calls the Directory and stores its answer. If the call fails, it uses an
 // answer that is not older than StaleTTL allows.
 func (d *CachedDirectory) ask(ctx context.Context, address string) (bool, error) {
-	if exists, ok := d.cached(address); ok {
-		return exists, nil // another call has just ended
+	if exists, ok, err := d.cached(address); ok {
+		return exists, err // another call has just ended
 	}
 	exists, err := d.call(ctx, address)
 	stale := d.StaleTTL
@@ -100,8 +102,11 @@ func (d *CachedDirectory) ask(ctx context.Context, address string) (bool, error)
 	a := d.answer(address)
 	switch {
 	case err == nil:
-		a.exists, a.at = exists, time.Now()
+		a.exists, a.ambiguous, a.at = exists, nil, time.Now()
 		return exists, nil
+	case errors.Is(err, ErrAmbiguous):
+		a.exists, a.ambiguous, a.at = false, err, time.Now()
+		return false, err
 	case a.exists && !a.at.IsZero() && time.Since(a.at) < d.life(a)+max(stale, 0):
 		return true, nil
 	}

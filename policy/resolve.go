@@ -27,7 +27,7 @@ type resolution struct {
 }
 
 // resolve looks a recipient up in the directories of the domain. The error is
-// errUnknown, or errDirectory if a directory cannot answer.
+// errUnknown, errAmbiguous, or errDirectory if a directory cannot answer.
 func (d *Domain) resolve(ctx context.Context, address string) (resolution, error) {
 	r := resolution{as: address}
 	if d.Directory == nil || d.Kind == ExternalRelay {
@@ -60,6 +60,9 @@ func (d *Domain) resolve(ctx context.Context, address string) (resolution, error
 
 func (d *Domain) asks(ctx context.Context, dir Directory, address string) (bool, error) {
 	there, err := dir.Exists(ctx, simplest(address))
+	if errors.Is(err, ErrAmbiguous) {
+		return false, fmt.Errorf("%w: directory of %s: %w", errAmbiguous, d.Name, err)
+	}
 	if err != nil {
 		return false, fmt.Errorf("%w: directory of %s: %w", errDirectory, d.Name, err)
 	}
@@ -81,7 +84,7 @@ func (d *Domain) hasRoutes() bool {
 //	q := &queue.Queue{Hooks: []queue.Hook{domains.Hook()}, ...}
 //
 // A recipient that already has a Route keeps it. The hook does not refuse
-// unknown recipients: their mail is sent to the next hop that the routing table
+// unknown or ambiguous recipients: their mail is sent to the next hop that the routing table
 // has. If a directory cannot answer, the hook refuses the message with 451; a
 // report then waits.
 func (ds *Domains) Hook() queue.Hook {
@@ -103,7 +106,7 @@ func (ds *Domains) place(ctx context.Context, r *queue.Recipient) error {
 		return nil
 	}
 	found, err := d.resolve(ctx, r.Addr)
-	if errors.Is(err, errUnknown) {
+	if errors.Is(err, errUnknown) || errors.Is(err, errAmbiguous) {
 		return nil
 	}
 	if err != nil {

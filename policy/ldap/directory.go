@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/go-ldap/ldap/v3"
+
+	"github.com/bridgehead-mail/bridgehead/policy"
 )
 
 // DefaultFilter finds users, groups and contacts by their mail attribute, and by
@@ -48,6 +50,10 @@ type Directory struct {
 	// Referrals to the DNS zones and the configuration of Active Directory are
 	// always ignored, because those contain no recipients.
 	IgnoreReferrals bool
+	// AllowSeveral accepts an address that several entries have, for example where
+	// each member of an alias has it. By default such an address is ambiguous:
+	// Exchange refuses mail for it, because two mailboxes claim it.
+	AllowSeveral bool
 	// Timeout limits the duration of one lookup, including all servers that are
 	// tried. Default: 10 seconds.
 	Timeout time.Duration
@@ -104,7 +110,9 @@ func (d *Directory) filter(address string) string {
 
 // Exists implements policy.Directory. It reports whether an entry matches Filter.
 // It returns an error if the settings are invalid, no server answers within
-// Timeout, or a server returns a referral; see IgnoreReferrals.
+// Timeout, or a server returns a referral; see IgnoreReferrals. If several entries
+// match, the error wraps policy.ErrAmbiguous, and the client gets 550 5.1.4; see
+// AllowSeveral.
 func (d *Directory) Exists(ctx context.Context, address string) (bool, error) {
 	d.once.Do(d.prepare)
 	if d.err != nil {
@@ -144,9 +152,9 @@ func (d *Directory) ask(ctx context.Context, address string) (bool, error) {
 		// The server may not answer any more: keep half of the time for a new
 		// connection.
 		found, err := d.search(c, address, left(ctx)/2)
-		if err == nil {
+		if err == nil || errors.Is(err, policy.ErrAmbiguous) {
 			d.put(c)
-			return found, nil
+			return found, err
 		}
 		// The server may be busy or may have ended the login: try a new
 		// connection, and then other servers.
@@ -160,9 +168,9 @@ func (d *Directory) ask(ctx context.Context, address string) (bool, error) {
 		c, err := d.dial(ctx, u, len(d.URLs)-i)
 		if err == nil {
 			var found bool
-			if found, err = d.search(c, address, left(ctx)); err == nil {
+			if found, err = d.search(c, address, left(ctx)); err == nil || errors.Is(err, policy.ErrAmbiguous) {
 				d.put(c)
-				return found, nil
+				return found, err
 			}
 			c.Close()
 		}
@@ -211,23 +219,24 @@ func (d *Directory) tls(u string) *tls.Config {
 	return c
 }
 
-// search reports whether at least one entry matches. It takes at most the time t.
+// search reports whether one entry matches. It takes at most the time t.
 func (d *Directory) search(c *ldap.Conn, address string, t time.Duration) (bool, error) {
 	if t <= 0 {
 		return false, context.DeadlineExceeded
 	}
 	c.SetTimeout(t)
-	const one = 1
+	const two = 2 // enough to see that the address is ambiguous
 	seconds := max(1, int(t/time.Second))
 	r, err := c.Search(ldap.NewSearchRequest(d.BaseDN, ldap.ScopeWholeSubtree, ldap.NeverDerefAliases,
-		one, seconds, true, d.filter(address), []string{"1.1"}, nil)) // RFC 4511, 4.5.1.8: no attributes
+		two, seconds, true, d.filter(address), []string{"1.1"}, nil)) // RFC 4511, 4.5.1.8: no attributes
 	switch {
-	case ldap.IsErrorWithCode(err, ldap.LDAPResultSizeLimitExceeded):
-		return true, nil // more than one
+	case ldap.IsErrorWithCode(err, ldap.LDAPResultSizeLimitExceeded): // more than two, or than the server allows
+		return d.several()
 	case err != nil:
 		return false, err
-	}
-	if len(r.Entries) > 0 {
+	case len(r.Entries) > 1:
+		return d.several()
+	case len(r.Entries) == 1:
 		return true, nil
 	}
 	for _, ref := range r.Referrals {
@@ -236,6 +245,14 @@ func (d *Directory) search(c *ldap.Conn, address string, t time.Duration) (bool,
 		}
 	}
 	return false, nil
+}
+
+// several is the answer for an address that several entries have.
+func (d *Directory) several() (bool, error) {
+	if d.AllowSeveral {
+		return true, nil
+	}
+	return false, fmt.Errorf("ldap: %w", policy.ErrAmbiguous)
 }
 
 // withoutRecipients reports whether a referral is for a part of Active Directory

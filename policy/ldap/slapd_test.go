@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"math/big"
 	"net"
@@ -186,7 +187,6 @@ func TestSlapd(t *testing.T) {
 			defer d.Close()
 			for address, want := range map[string]bool{
 				"alice@example.com": true, "ALICE@EXAMPLE.COM": true, "a.liddell@example.com": true,
-				"office@example.com":  true, // two entries match
 				`"o*(x)"@example.com`: true,
 				"mallory@example.com": false, "*@example.com": false, "a*@example.com": false,
 				"x)(uid=*": false, "": false,
@@ -209,6 +209,32 @@ func TestSlapd(t *testing.T) {
 				t.Errorf("%d open connections, want 1 or 2", n)
 			}
 		})
+	}
+}
+
+// An address that two entries claim is ambiguous, unless AllowSeveral permits it.
+// The connection stays open.
+func TestSlapdAmbiguous(t *testing.T) {
+	s := startSlapd(t)
+	for _, several := range []bool{false, true} {
+		d := &Directory{URLs: []string{s.plain}, BaseDN: suffix, BindDN: admin, Password: password, AllowPlainPassword: true, AllowSeveral: several}
+		for range 2 {
+			found, err := d.Exists(t.Context(), "office@example.com")
+			if found != several || errors.Is(err, policy.ErrAmbiguous) == several {
+				t.Errorf("AllowSeveral %v: %v, %v", several, found, err)
+			}
+			if found, err := d.Exists(t.Context(), "bob@example.com"); !found || err != nil {
+				t.Errorf("bob, whose second address is ambiguous: %v, %v", found, err)
+			}
+		}
+		d.Filter = "(objectClass=inetOrgPerson)" // more entries than the search allows
+		if found, err := d.Exists(t.Context(), "x"); found != several || errors.Is(err, policy.ErrAmbiguous) == several {
+			t.Errorf("many entries, AllowSeveral %v: %v, %v", several, found, err)
+		}
+		if len(d.idle) != 1 {
+			t.Errorf("%d idle connections, want 1", len(d.idle))
+		}
+		d.Close()
 	}
 }
 
@@ -299,7 +325,11 @@ func TestSlapdBehindTheRelay(t *testing.T) {
 		C: RCPT TO:<alice@example.com>
 		S: 250
 		C: RCPT TO:<mallory@example.com>
-		S: 550 5.1.1`)
+		S: 550 5.1.1
+		C: RCPT TO:<office@example.com>
+		S: 550 5.1.4 The recipient's address is ambiguous
+		C: RCPT TO:<office@example.com>
+		S: 550 5.1.4`)
 	s.stop()
 	srv.Talk(t, "192.0.2.1", hello+`
 		C: RCPT TO:<alice@example.com>
