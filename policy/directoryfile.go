@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
-	"os"
 	"strings"
 	"sync"
 	"time"
@@ -41,23 +39,8 @@ type FileDirectory struct {
 	// that of the gateway.Gateway. If there is none, nothing is logged.
 	Logger *slog.Logger
 
-	mu      sync.Mutex // guards the fields below
-	looked  time.Time
-	reading bool // a goroutine is reading a new file without mu
-	state   fileState
-	failed  error // the error of the last check
-	names   map[string]bool
-}
-
-// fileState identifies a version of a file.
-type fileState struct {
-	size  int64
-	mtime time.Time
-	file  fs.FileInfo
-}
-
-func (a fileState) same(b fileState) bool {
-	return a.file != nil && b.file != nil && a.size == b.size && a.mtime.Equal(b.mtime) && os.SameFile(a.file, b.file)
+	mu   sync.Mutex // guards Logger
+	file watchedFile[map[string]bool]
 }
 
 // Validate returns an error if a setting can never work. It does not read the
@@ -80,121 +63,41 @@ func (d *FileDirectory) Exists(_ context.Context, address string) (bool, error) 
 
 // Load reads the file now if it has changed. Call it before the server starts
 // to get an error if the file is wrong.
-func (d *FileDirectory) Load() error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.look(time.Now(), 0)
-	return d.failed
-}
+func (d *FileDirectory) Load() error { return d.file.load(d.source()) }
 
 // Err returns why the file could not be used when it was last read, or nil. The previous
 // list, if there is one, stays in use.
-func (d *FileDirectory) Err() error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.failed
-}
+func (d *FileDirectory) Err() error { return d.file.err() }
 
 // list returns the list in use.
 func (d *FileDirectory) list(now time.Time) (map[string]bool, error) {
-	interval := d.Interval
-	setDefault(&interval, 5*time.Second)
+	names, err := d.file.get(d.source(), now)
+	if err != nil {
+		return nil, err
+	}
+	return *names, nil
+}
+
+func (d *FileDirectory) source() fileSource[map[string]bool] {
+	f := fileSource[map[string]bool]{d.Path, d.Interval, d.MaxSize, d.parse, d.logRead}
+	setDefault(&f.interval, 5*time.Second)
+	if f.maxSize <= 0 {
+		f.maxSize = 256 << 20
+	}
+	return f
+}
+
+func (d *FileDirectory) logRead(names *map[string]bool, err error) {
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.looked.IsZero() || now.Sub(d.looked) >= interval {
-		rest := interval
-		if d.names == nil {
-			rest = 0 // there is no list yet
-		}
-		d.look(now, rest)
-	}
-	if d.names == nil {
-		return nil, d.failed
-	}
-	return d.names, nil
-}
-
-// look reads the file if it has changed and was then unchanged for rest. The
-// caller holds mu. If there is already a list, look unlocks mu while it reads,
-// and other goroutines use that list.
-func (d *FileDirectory) look(now time.Time, rest time.Duration) {
-	if d.reading {
-		return
-	}
-	d.looked = now
-	before := d.state
-	release := d.names != nil
-	if release {
-		d.reading = true
-		d.mu.Unlock()
-	}
-	names, state, err := d.changed(before, now.Add(-rest), now)
-	if release {
-		d.mu.Lock()
-		d.reading = false
-	}
+	log := d.Logger
+	d.mu.Unlock()
 	switch {
+	case log == nil:
 	case err != nil:
-		d.failed = fmt.Errorf("policy: directory: %w", err)
+		log.Error("policy: directory cannot be read", "file", d.Path, "error", err)
 	case names != nil:
-		d.names, d.state, d.failed = names, state, nil
-	default:
-		d.failed = nil
+		log.Info("policy: directory read", "file", d.Path, "recipients", len(*names))
 	}
-	d.logRead(len(names), names != nil, err)
-}
-
-// changed reads the file, unless it is the version before, or was written
-// between since and now.
-func (d *FileDirectory) changed(before fileState, since, now time.Time) (map[string]bool, fileState, error) {
-	info, err := os.Stat(d.Path)
-	if err != nil {
-		return nil, before, err
-	}
-	at := info.ModTime()
-	if stateOf(info).same(before) || at.After(since) && !at.After(now) {
-		return nil, before, nil
-	}
-	return d.read()
-}
-
-func stateOf(info fs.FileInfo) fileState { return fileState{info.Size(), info.ModTime(), info} }
-
-func (d *FileDirectory) logRead(recipients int, read bool, err error) {
-	switch {
-	case d.Logger == nil:
-	case err != nil:
-		d.Logger.Error("policy: directory cannot be read", "file", d.Path, "error", err)
-	case read:
-		d.Logger.Info("policy: directory read", "file", d.Path, "recipients", recipients)
-	}
-}
-
-func (d *FileDirectory) read() (map[string]bool, fileState, error) {
-	f, err := os.Open(d.Path)
-	if err != nil {
-		return nil, fileState{}, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, fileState{}, err
-	}
-	most := d.MaxSize
-	if most <= 0 {
-		most = 256 << 20
-	}
-	if info.Size() > most {
-		return nil, fileState{}, fmt.Errorf("%s: the size of %d bytes is above MaxSize, %d", d.Path, info.Size(), most)
-	}
-	names, err := d.parse(io.LimitReader(f, most))
-	if err != nil {
-		return nil, fileState{}, err
-	}
-	if later, err := f.Stat(); err != nil || !stateOf(later).same(stateOf(info)) {
-		return nil, fileState{}, fmt.Errorf("%s: changed while it was read", d.Path)
-	}
-	return names, stateOf(info), nil
 }
 
 // parse reads the list. An empty list is an error: the file may have been

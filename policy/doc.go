@@ -103,6 +103,12 @@
 // refuses a sender if no mail can be sent to its domain. [ClientName] checks the
 // reverse-DNS name and the HELO name of the client.
 //
+// # Aliases and groups
+//
+// [Aliases] replaces aliases, contacts and groups by the addresses that they stand
+// for, from a file ([AliasFile]) or from LDAP (ldap.Aliases). Groups can contain
+// groups, and can have an owner who gets the reports.
+//
 // # Overload
 //
 // [Pressure] delays mail from outside if the server has too little disk space

@@ -18,6 +18,7 @@ func TestDoubling(t *testing.T) {
 		"ParseNetwork":  func(s string) { ParseNetwork(s) },
 		"ReadNetworks":  func(s string) { ReadNetworks(strings.NewReader(s)) },
 		"FileDirectory": func(s string) { new(FileDirectory).parse(strings.NewReader(s)) },
+		"AliasFile":     func(s string) { new(AliasFile).parse(strings.NewReader(s)) },
 		"greylist":      func(s string) { new(Greylist).Load(strings.NewReader(s)) },
 		"reputation":    func(s string) { new(Reputation).Load(strings.NewReader(s)) },
 	}, append([]string{"192.0.2.1\n", "192.0.2.0/24,", "192.0.2.1-192.0.2.9 ", "::1\n", "{\"a\":1}\n", "[[", "{\"a\":", "a@example.com\n", "a # b\n"}, doubling.Units...))
@@ -36,6 +37,12 @@ func TestDoublingEntries(t *testing.T) {
 			load(t, new(Greylist).Load(saved(s, greyMagic, greyRecord, true)))
 		},
 		"FileDirectory, addresses": func(s string) { new(FileDirectory).parse(strings.NewReader(numbered(s, "u%d@example.com\n"))) },
+		"AliasFile, entries": func(s string) {
+			new(AliasFile).parse(strings.NewReader(numbered(s, "u%d@example.com: x@example.com\n")))
+		},
+		"AliasFile, members": func(s string) {
+			new(AliasFile).parse(strings.NewReader("g@example.com: x@example.com\n" + numbered(s, " m%d@example.com,\n")))
+		},
 		"greylist, one key": func(s string) {
 			load(t, new(Greylist).Load(saved(s, greyMagic, greyRecord, false)))
 		},

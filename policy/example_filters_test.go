@@ -4,10 +4,54 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 
 	"github.com/bridgehead-mail/bridgehead/policy"
+	"github.com/bridgehead-mail/bridgehead/queue"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
+
+// Aliases, contacts and groups in a file. Clients may write to them, and the queue
+// replaces them by their members.
+func ExampleAliases() {
+	dir, err := os.MkdirTemp("", "")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "aliases")
+	text := "info@example.com: alice@example.com\nsales@example.com: bob@example.com, info@example.com, partner@example.net\n"
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		fmt.Println(err)
+		return
+	}
+	file := &policy.AliasFile{Path: path}
+	if err := file.Load(); err != nil { // to see an error at start
+		fmt.Println(err)
+		return
+	}
+	aliases := &policy.Aliases{Source: file}
+	domain := policy.Domain{Name: "example.com", Directory: policy.AnyOf(policy.Recipients("alice", "bob"), aliases)}
+	q := &queue.Queue{Hooks: []queue.Hook{aliases.Hook()}} // and Store, Deliverer
+
+	known, err := domain.Directory.Exists(context.Background(), "sales@example.com")
+	fmt.Println(known, err)
+	m := &queue.Message{From: "carol@example.net", Recipients: queue.Rcpt("sales@example.com")}
+	if err := q.Hooks[0].Resolved(context.Background(), m); err != nil { // the queue does this
+		fmt.Println(err)
+	}
+	for _, r := range m.Recipients {
+		fmt.Println(r.Addr, r.Status == queue.Expanded)
+	}
+	// Output:
+	// true <nil>
+	// sales@example.com true
+	// bob@example.com false
+	// alice@example.com false
+	// partner@example.net false
+}
 
 // A filter refuses unwanted senders.
 func ExampleSenderFilter() {
