@@ -20,7 +20,7 @@ func parseAliases(text string) (map[string]*Alias, error) {
 }
 
 func TestAliasFile(t *testing.T) {
-	table, err := parseAliases("\ufeff# comment\n" + `
+	_, err := parseAliases("\ufeff# comment\n" + `
 info@Example.com: alice@example.com   # an alias
 sales@example.com: bob@example.com, "a, b: c"@example.com,
 	carol@example.net # still sales
@@ -37,7 +37,7 @@ grace@example.com:
 	if err == nil || !strings.Contains(err.Error(), `aliases: line 8: "[1]@example.com"`) {
 		t.Fatalf("error %v", err)
 	}
-	table, err = parseAliases("info@Example.com: alice@example.com # x\r\nsales@example.com: bob@example.com, \"a, b: c\"@example.com,\n\tcarol@example.net\n\n    dave@example.net,\n" +
+	table, err := parseAliases("info@Example.com: alice@example.com # x\r\nsales@example.com: bob@example.com, \"a, b: c\"@example.com,\n\tcarol@example.net\n\n    dave@example.net,\n" +
 		"\"x: y\"@EXAMPLE.org:erin@example.com\nowner-sales@example.com: bob@example.com\nboard@example.com: :hidden: frank@example.com,\n grace@example.com\nfrank@example.com: :host: Mail2.example.com\ngrace@example.com:\n\t:host: [192.0.2.5]")
 	if err != nil || len(table) != 7 {
 		t.Fatal(err, len(table))
