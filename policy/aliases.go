@@ -41,7 +41,8 @@ type Alias struct {
 // limit its own time. *AliasFile is one, and so is ldap.Aliases.
 type AliasSource interface {
 	// Alias returns the alias of an address, or nil if it has none. The error
-	// means that the source cannot answer at present, or wraps ErrAmbiguous.
+	// means that the source cannot answer at present, or wraps ErrAmbiguous or
+	// ErrNoMembers.
 	Alias(ctx context.Context, address string) (*Alias, error)
 }
 
@@ -107,6 +108,9 @@ func (a *Aliases) Inherit(s smtpserver.Defaults) { s.Inherit(a.Source) }
 // Exists implements Directory: it reports whether the address has an alias.
 func (a *Aliases) Exists(ctx context.Context, address string) (bool, error) {
 	found, err := a.find(ctx, address)
+	if errors.Is(err, ErrNoMembers) {
+		return false, nil
+	}
 	return found != nil, err
 }
 
@@ -121,6 +125,8 @@ func (a *Aliases) find(ctx context.Context, address string) (*Alias, error) {
 func (a *Aliases) lookup(ctx context.Context, address string) (*Alias, error) {
 	found, err := a.find(ctx, address)
 	switch {
+	case errors.Is(err, ErrNoMembers):
+		return nil, fmt.Errorf("%w: aliases: %w", errUnknown, err)
 	case errors.Is(err, ErrAmbiguous):
 		return nil, fmt.Errorf("%w: aliases: %w", errAmbiguous, err)
 	case err != nil:

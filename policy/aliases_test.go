@@ -153,13 +153,19 @@ func TestAliasSourceFails(t *testing.T) {
 		if address == "two@example.com" {
 			return nil, fmt.Errorf("ldap: %w", ErrAmbiguous)
 		}
+		if address == "empty@example.com" {
+			return nil, ErrNoMembers
+		}
 		return nil, errors.New("down")
 	})
 	a := &Aliases{Source: source, Domains: mustDomains(t, Domain{Name: "example.com", Directory: Recipients("x")})}
-	for to, want := range map[string]error{"a@example.com": errDirectory, "two@example.com": errAmbiguous, "a@example.net": nil} {
+	for to, want := range map[string]error{"a@example.com": errDirectory, "two@example.com": errAmbiguous, "empty@example.com": errUnknown, "a@example.net": nil} {
 		if _, err := expanded(t, a, "x@example.net", to); !errors.Is(err, want) || (want == nil) != (err == nil) {
 			t.Errorf("%s: %v, want %v", to, err, want)
 		}
+	}
+	if ok, err := a.Exists(t.Context(), "empty@example.com"); ok || err != nil {
+		t.Errorf("Exists of an empty group: %v, %v", ok, err)
 	}
 	if strings.Contains(asked, "example.net") {
 		t.Errorf("asked for %s", asked)

@@ -26,6 +26,10 @@ type Directory interface {
 // them (RFC 3463, X.1.4).
 var ErrAmbiguous = errors.New("policy: several entries of the directory have the address")
 
+// ErrNoMembers is the error of an [AliasSource] for a group without members that can
+// get mail. Its address counts as one that does not exist.
+var ErrNoMembers = errors.New("policy: the group has no members")
+
 // DirectoryFunc is a function that implements Directory.
 type DirectoryFunc func(ctx context.Context, address string) (bool, error)
 

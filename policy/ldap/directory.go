@@ -114,9 +114,20 @@ func (d *Directory) filter(address string) string {
 // match, the error wraps policy.ErrAmbiguous, and the client gets 550 5.1.4; see
 // AllowSeveral.
 func (d *Directory) Exists(ctx context.Context, address string) (bool, error) {
+	var found bool
+	err := d.with(ctx, func(ctx context.Context, c *ldap.Conn) (err error) {
+		found, err = d.search(ctx, c, address)
+		return err
+	})
+	return found, err
+}
+
+// with calls f with a connection. If there is none, or f fails because the server
+// does not answer, it calls f with one to the first server that answers.
+func (d *Directory) with(ctx context.Context, f func(ctx context.Context, c *ldap.Conn) error) error {
 	d.once.Do(d.prepare)
 	if d.err != nil {
-		return false, d.err
+		return d.err
 	}
 	ctx, cancel := context.WithTimeout(ctx, d.timeout())
 	defer cancel()
@@ -124,9 +135,14 @@ func (d *Directory) Exists(ctx context.Context, address string) (bool, error) {
 	case d.slots <- struct{}{}:
 		defer func() { <-d.slots }()
 	case <-ctx.Done():
-		return false, fmt.Errorf("ldap: all connections are busy: %w", ctx.Err())
+		return fmt.Errorf("ldap: all connections are busy: %w", ctx.Err())
 	}
-	return d.ask(ctx, address)
+	return d.ask(ctx, f)
+}
+
+// isAnswer reports whether the error of a search, or nil, is an answer of the server.
+func isAnswer(err error) bool {
+	return err == nil || errors.Is(err, policy.ErrAmbiguous) || errors.Is(err, policy.ErrNoMembers)
 }
 
 func (d *Directory) prepare() {
@@ -145,32 +161,33 @@ func (d *Directory) timeout() time.Duration {
 	return 10 * time.Second
 }
 
-// ask searches on an open connection. If there is none, or the search fails, it
-// uses the first server that answers.
-func (d *Directory) ask(ctx context.Context, address string) (bool, error) {
+// ask calls f with an open connection. If there is none, or f fails, it uses the
+// first server that answers.
+func (d *Directory) ask(ctx context.Context, f func(ctx context.Context, c *ldap.Conn) error) error {
 	for c := d.take(); c != nil; c = d.take() {
 		// The server may not answer any more: keep half of the time for a new
 		// connection.
-		found, err := d.search(c, address, left(ctx)/2)
-		if err == nil || errors.Is(err, policy.ErrAmbiguous) {
+		half, cancel := context.WithTimeout(ctx, left(ctx)/2)
+		err := f(half, c)
+		cancel()
+		if isAnswer(err) {
 			d.put(c)
-			return found, err
+			return err
 		}
 		// The server may be busy or may have ended the login: try a new
 		// connection, and then other servers.
 		c.Close()
 		if ctx.Err() != nil {
-			return false, err
+			return err
 		}
 	}
 	var errs []error
 	for i, u := range d.URLs {
 		c, err := d.dial(ctx, u, len(d.URLs)-i)
 		if err == nil {
-			var found bool
-			if found, err = d.search(c, address, left(ctx)); err == nil || errors.Is(err, policy.ErrAmbiguous) {
+			if err = f(ctx, c); isAnswer(err) {
 				d.put(c)
-				return found, err
+				return err
 			}
 			c.Close()
 		}
@@ -179,7 +196,7 @@ func (d *Directory) ask(ctx context.Context, address string) (bool, error) {
 			break
 		}
 	}
-	return false, errors.Join(errs...)
+	return errors.Join(errs...)
 }
 
 // dial connects and logs in. servers is the number of servers that have not been
@@ -219,16 +236,10 @@ func (d *Directory) tls(u string) *tls.Config {
 	return c
 }
 
-// search reports whether one entry matches. It takes at most the time t.
-func (d *Directory) search(c *ldap.Conn, address string, t time.Duration) (bool, error) {
-	if t <= 0 {
-		return false, context.DeadlineExceeded
-	}
-	c.SetTimeout(t)
-	const two = 2 // enough to see that the address is ambiguous
-	seconds := max(1, int(t/time.Second))
-	r, err := c.Search(ldap.NewSearchRequest(d.BaseDN, ldap.ScopeWholeSubtree, ldap.NeverDerefAliases,
-		two, seconds, true, d.filter(address), []string{"1.1"}, nil)) // RFC 4511, 4.5.1.8: no attributes
+// search reports whether one entry matches.
+func (d *Directory) search(ctx context.Context, c *ldap.Conn, address string) (bool, error) {
+	const two = 2                                                                                       // enough to see that the address is ambiguous
+	r, err := d.find(ctx, c, d.BaseDN, ldap.ScopeWholeSubtree, two, d.filter(address), []string{"1.1"}) // RFC 4511, 4.5.1.8: no attributes
 	switch {
 	case ldap.IsErrorWithCode(err, ldap.LDAPResultSizeLimitExceeded): // more than two, or than the server allows
 		return d.several()
@@ -239,12 +250,29 @@ func (d *Directory) search(c *ldap.Conn, address string, t time.Duration) (bool,
 	case len(r.Entries) == 1:
 		return true, nil
 	}
+	return false, d.referral(r)
+}
+
+// find searches. It takes at most the time that ctx has left.
+func (d *Directory) find(ctx context.Context, c *ldap.Conn, base string, scope, most int, filter string, attributes []string) (*ldap.SearchResult, error) {
+	t := left(ctx)
+	if t <= 0 {
+		return nil, context.DeadlineExceeded
+	}
+	c.SetTimeout(t)
+	seconds := max(1, int(t/time.Second))
+	return c.Search(ldap.NewSearchRequest(base, scope, ldap.NeverDerefAliases, most, seconds, false, filter, attributes, nil))
+}
+
+// referral returns an error if a result without entries has a referral to another
+// server, which may have the entry.
+func (d *Directory) referral(r *ldap.SearchResult) error {
 	for _, ref := range r.Referrals {
 		if !d.IgnoreReferrals && !withoutRecipients(ref) {
-			return false, fmt.Errorf("no entry found, and the server returned a referral to %s for a part of %q", ref, d.BaseDN)
+			return fmt.Errorf("no entry found, and the server returned a referral to %s for a part of %q", ref, d.BaseDN)
 		}
 	}
-	return false, nil
+	return nil
 }
 
 // several is the answer for an address that several entries have.

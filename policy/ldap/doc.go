@@ -1,5 +1,6 @@
 // Package ldap implements a policy.Directory that looks up recipients in an LDAP
-// server, for example Active Directory or OpenLDAP.
+// server, for example Active Directory or OpenLDAP, and a policy.AliasSource for
+// its groups, contacts and mailboxes on other hosts.
 //
 //	users := &ldap.Directory{
 //		URLs:     []string{"ldaps://dc1.example.com", "ldaps://dc2.example.com"},
@@ -20,6 +21,11 @@
 // with a 4xx reply and does not refuse it permanently. A policy.CachedDirectory
 // avoids most LDAP searches. It also answers from its cache during short
 // outages of the LDAP servers.
+//
+// Aliases finds groups, contacts and hosts with the same Directory:
+//
+//	aliases := &policy.Aliases{Source: &ldap.Aliases{Directory: users}}
+//	q.Hooks = append(q.Hooks, aliases.Hook())
 //
 // The package is a separate module, so that programs without LDAP do not have its
 // dependencies.

@@ -1,0 +1,210 @@
+package ldap
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/go-ldap/ldap/v3"
+
+	"github.com/bridgehead-mail/bridgehead/policy"
+	"github.com/bridgehead-mail/bridgehead/queue"
+)
+
+// Aliases is a policy.AliasSource that finds groups, contacts and the hosts of
+// mailboxes in LDAP servers. It uses the connections and the Filter of Directory.
+//
+//   - An entry with a target address (Contact) is a contact: its mail goes to that
+//     address.
+//   - An entry of one of the GroupClasses is a group. Its members are the entries
+//     that Members names (DNs), and the addresses in MemberAddresses. A member
+//     without an address is skipped.
+//   - Any other entry is a mailbox. If it has Host, its mail is routed to that
+//     host; Alias returns its primary address (Mail) if the recipient is another
+//     of its addresses and Primary is set.
+//
+// A group in a group is looked up with its own Owner, Hidden and members, so loops and
+// bounds are those of policy.Aliases. It is safe for concurrent use; its fields must not
+// change after the first use.
+type Aliases struct {
+	// Directory has the servers, the login and the search.
+	Directory *Directory
+	// GroupClasses are the object classes of groups. Default: group (Active
+	// Directory), groupOfNames, groupOfUniqueNames, mailGroup, nisMailAlias.
+	GroupClasses []string
+	// The following are the names of attributes. Where several are given, all of
+	// them are read.
+
+	// Mail is the primary address of an entry. Default: mail.
+	Mail string
+	// Members has the DNs of the members of a group. Default: member, uniqueMember.
+	// If Active Directory returns only a range of the members, the rest is
+	// read too.
+	Members []string
+	// MemberAddresses has further members as addresses. Default: rfc822MailMember,
+	// mgrpRFC822MailMember.
+	MemberAddresses []string
+	// Contact is the target address, with or without "SMTP:" before it.
+	// Default: targetAddress, mailForwardingAddress.
+	Contact []string
+	// Host is the host of a mailbox. Default: mailHost.
+	Host string
+	// Owner is the owner of a group: a DN or an address. It becomes the sender of
+	// the mail to the members; see policy.Alias. Default: none, because an
+	// owner changes how the mail is sent. Active Directory has managedBy, others
+	// have owner or mgrpErrorsTo.
+	Owner string
+	// Hidden is an attribute that, with the value TRUE, hides the members of a
+	// group. Default: hideDLMembership.
+	Hidden string
+	// Primary replaces a recipient by the primary address of its mailbox.
+	Primary bool
+	// Route returns the next hop for a value of Host. If it is nil, the
+	// routing table resolves the host as a domain.
+	Route func(host string) queue.NextHop
+	// MaxMembers limits the members of one group that are read. Default 10,000.
+	MaxMembers int
+}
+
+// Validate returns an error if a setting is invalid. It does not connect to a
+// server.
+func (a *Aliases) Validate() error {
+	switch {
+	case a.Directory == nil:
+		return errors.New("ldap: Aliases.Directory is not set")
+	case a.MaxMembers < 0:
+		return fmt.Errorf("ldap: Aliases.MaxMembers is negative (%d)", a.MaxMembers)
+	}
+	for _, name := range a.attributes() {
+		if strings.ContainsAny(name, " ;=*()\x00") || name == "" {
+			return fmt.Errorf("ldap: Aliases: %q is not the name of an attribute", name)
+		}
+	}
+	return a.Directory.Validate()
+}
+
+func or(list, standard []string) []string {
+	if len(list) > 0 {
+		return list
+	}
+	return standard
+}
+
+func orOne(s, standard string) string {
+	if s != "" {
+		return s
+	}
+	return standard
+}
+
+func (a *Aliases) groupClasses() []string {
+	return or(a.GroupClasses, []string{"group", "groupOfNames", "groupOfUniqueNames", "mailGroup", "nisMailAlias"})
+}
+func (a *Aliases) members() []string { return or(a.Members, []string{"member", "uniqueMember"}) }
+func (a *Aliases) memberAddresses() []string {
+	return or(a.MemberAddresses, []string{"rfc822MailMember", "mgrpRFC822MailMember"})
+}
+func (a *Aliases) contact() []string {
+	return or(a.Contact, []string{"targetAddress", "mailForwardingAddress"})
+}
+func (a *Aliases) mail() string   { return orOne(a.Mail, "mail") }
+func (a *Aliases) host() string   { return orOne(a.Host, "mailHost") }
+func (a *Aliases) hidden() string { return orOne(a.Hidden, "hideDLMembership") }
+
+// attributes returns the attributes that are read of an entry.
+func (a *Aliases) attributes() []string {
+	list := []string{"objectClass", a.mail(), a.host(), a.hidden()}
+	list = append(list, a.members()...)
+	list = append(list, a.memberAddresses()...)
+	list = append(list, a.contact()...)
+	if a.Owner != "" {
+		list = append(list, a.Owner)
+	}
+	return list
+}
+
+// Alias implements policy.AliasSource. The error wraps policy.ErrAmbiguous if several
+// entries have the address, also if Directory.AllowSeveral is set.
+func (a *Aliases) Alias(ctx context.Context, address string) (*policy.Alias, error) {
+	if a.Directory == nil {
+		return nil, errors.New("ldap: Aliases.Directory is not set")
+	}
+	var found *policy.Alias
+	err := a.Directory.with(ctx, func(ctx context.Context, c *ldap.Conn) error {
+		entry, err := a.entry(ctx, c, address)
+		if err != nil || entry == nil {
+			return err
+		}
+		found, err = a.alias(ctx, c, entry, address)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return found, nil
+}
+
+// entry returns the entry that has the address, or nil.
+func (a *Aliases) entry(ctx context.Context, c *ldap.Conn, address string) (*ldap.Entry, error) {
+	const two = 2
+	r, err := a.Directory.find(ctx, c, a.Directory.BaseDN, ldap.ScopeWholeSubtree, two, a.Directory.filter(address), a.attributes())
+	switch {
+	case ldap.IsErrorWithCode(err, ldap.LDAPResultSizeLimitExceeded), err == nil && len(r.Entries) > 1:
+		return nil, fmt.Errorf("ldap: %w", policy.ErrAmbiguous)
+	case err != nil:
+		return nil, err
+	case len(r.Entries) == 1:
+		return r.Entries[0], nil
+	}
+	return nil, a.Directory.referral(r)
+}
+
+// alias returns what the entry stands for, or nil if the mailbox gets its mail as any
+// other.
+func (a *Aliases) alias(ctx context.Context, c *ldap.Conn, e *ldap.Entry, address string) (*policy.Alias, error) {
+	for _, name := range a.contact() {
+		if targets := addresses(e.GetEqualFoldAttributeValues(name)); len(targets) > 0 {
+			return &policy.Alias{Members: targets}, nil
+		}
+	}
+	if a.isGroup(e) {
+		return a.group(ctx, c, e)
+	}
+	mail := e.GetEqualFoldAttributeValue(a.mail())
+	if a.Primary && mail != "" && !strings.EqualFold(mail, address) {
+		return &policy.Alias{Members: []string{mail}}, nil
+	}
+	if host := e.GetEqualFoldAttributeValue(a.host()); host != "" {
+		if a.Route != nil {
+			return &policy.Alias{Route: a.Route(host)}, nil
+		}
+		return &policy.Alias{Route: queue.NextHop{Destination: strings.ToLower(host)}}, nil
+	}
+	return nil, nil
+}
+
+func (a *Aliases) isGroup(e *ldap.Entry) bool {
+	for _, class := range e.GetEqualFoldAttributeValues("objectClass") {
+		for _, group := range a.groupClasses() {
+			if strings.EqualFold(class, group) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// addresses returns the values without "SMTP:" before them. Values of other types
+// (X400:) are not addresses.
+func addresses(values []string) (list []string) {
+	for _, v := range values {
+		if len(v) > 5 && strings.EqualFold(v[:5], "smtp:") {
+			v = v[5:]
+		}
+		if v = strings.TrimSpace(v); strings.Contains(v, "@") && !strings.Contains(v, ":") {
+			list = append(list, v)
+		}
+	}
+	return list
+}
