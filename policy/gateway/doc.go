@@ -51,6 +51,11 @@
 // load balancer. Readyz fails when the relay cannot accept mail, and says why.
 // [Gateway.Health] is the same for the program itself.
 //
+// # Receive connectors on one socket
+//
+// Listeners with the same Address share the socket, if they have different
+// [Listener.RemoteNetworks]: the Server of each client is selected by its address.
+//
 // # Change while it runs
 //
 // [Listener.Replace] gives a listener another server, with other agents,

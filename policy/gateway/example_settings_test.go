@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 
 	"github.com/bridgehead-mail/bridgehead/policy"
@@ -48,6 +49,31 @@ func ExampleGateway() {
 	// Output:
 	// tcp relay.example.com relay.example.com
 	// <nil>
+}
+
+// Two receive connectors share port 25: one for the printers of the organization, which
+// may send lines that end with LF, and one for all other clients.
+func ExampleListener() {
+	domains := []policy.Domain{{Name: "example.com", SmartHosts: []string{"10.0.0.5"}}}
+	table, err := routing.Site{Accepted: policy.Destinations(domains...)}.NewTable()
+	if err != nil {
+		panic(err)
+	}
+	q := &queue.Queue{Store: new(memory.Store), Deliverer: &routing.Router{Table: table}}
+	gate := &policy.Gate{Domains: domains, Queue: q}
+	printers := netip.MustParsePrefix("10.1.0.0/16")
+	internet, internal := new(smtpserver.Server), &smtpserver.Server{Name: "printers", BareLFFrom: []netip.Prefix{printers}}
+	for _, srv := range []*smtpserver.Server{internet, internal} {
+		if err := gate.Install(srv); err != nil {
+			panic(err)
+		}
+	}
+	relay := &gateway.Gateway{Hostname: "relay.example.com", Queue: q, Listeners: []*gateway.Listener{
+		{Server: internet, Address: ":25"},
+		{Server: internal, Address: ":25", RemoteNetworks: []netip.Prefix{printers}},
+	}}
+	fmt.Println(relay.Validate())
+	// Output: <nil>
 }
 
 // Validate names each setting that cannot work.

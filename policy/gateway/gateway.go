@@ -184,12 +184,18 @@ func (g *Gateway) Run(ctx context.Context) error {
 
 // listen opens all sockets, or none.
 func (g *Gateway) listen() error {
-	for i, d := range g.Listeners {
-		if err := d.listen(); err != nil {
-			for _, d := range g.Listeners[:i] {
-				d.Socket.Close()
+	sockets := g.sockets()
+	for i, all := range sockets {
+		if err := all[0].listen(); err != nil {
+			for _, earlier := range sockets[:i] {
+				earlier[0].Socket.Close()
 			}
 			return err
+		}
+	}
+	for _, all := range sockets {
+		if all[0].RemoteNetworks != nil || len(all) > 1 {
+			g.share(all[0].Socket, all)
 		}
 	}
 	return nil

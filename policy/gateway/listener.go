@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -15,6 +16,9 @@ import (
 
 // A Listener is a socket, and the server that serves its connections. It
 // belongs to one Gateway. Its methods are safe for concurrent use.
+//
+// Several Listeners can share a socket, as several receive connectors of Exchange do:
+// they have the same Address (or Socket), and different RemoteNetworks.
 type Listener struct {
 	// Server serves the connections. It must be set. Replace changes it while
 	// the relay runs.
@@ -24,6 +28,13 @@ type Listener struct {
 	Address string
 	// Socket, if set, is used instead of Address. The Listener closes it.
 	Socket net.Listener
+	// RemoteNetworks are the addresses of the clients that the Server serves. nil
+	// means all. If several Listeners of the Gateway have the same Address, a
+	// client belongs to the one with the most specific network that has its
+	// address; a client that is in none of them gets 421 4.3.2. The same network in
+	// two of them is an error. The client of a proxy (Server.ProxyFrom) is selected
+	// by the address of the proxy, because its own is not known yet.
+	RemoteNetworks []netip.Prefix
 
 	accepted chan acceptance
 	closed   chan struct{}

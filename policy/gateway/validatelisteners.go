@@ -30,10 +30,11 @@ func (g *Gateway) validateListeners(f *findings) {
 		}
 		use(path+".Server", l.server())
 		for j, other := range earlier {
-			if overlap(l, other) {
+			if overlap(l, other) && !shares(l, other) {
 				f.add(Error, path+".Address", fmt.Sprintf("%s is also used by Listeners[%d]", l.address(), j))
 			}
 		}
+		validateShared(f, l, earlier, path)
 		earlier = append(earlier, l)
 		if _, err := l.place(); err != nil {
 			f.add(Error, path+".Address", err.Error())
