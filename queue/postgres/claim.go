@@ -155,6 +155,10 @@ left join lateral (
 // locks, in the order of Claim; the order of priorities is $9 * prio. Part wanted is how
 // many of each lane are in the share of this node, which is one of $10, and at least $11.
 // If there is one lane and one share, part found is not needed.
+//
+// A message whose Due is a time of the wall clock is due when it is due by the clock of
+// the database and by that of this node, which is $12. The Queue would otherwise release
+// it at once, because for the Queue it is not due.
 // Part taken locks as many of each lane, and skips those that another node locks, so no
 // node waits for another.
 const claimLanesSQL = `
@@ -167,6 +171,7 @@ with lane as materialized (
     select m.ready from bridgehead.message m
     where m.node is null and m.hop = l.hop and m.prio = l.prio
       and (m.ready, m.id) >= (l.ready, l.id collate "C") and m.ready <= l.now
+      and (m.due <= $12 or m.due is null or m.wait > 0)
     order by m.ready, m.id limit $3) m
   where cardinality($4) > 1 or $10::integer > 1
   order by place limit $3
@@ -181,6 +186,7 @@ with lane as materialized (
     select m.id from bridgehead.message m
     where m.node is null and m.hop = l.hop and m.prio = l.prio
       and (m.ready, m.id) >= (l.ready, l.id collate "C") and m.ready <= l.now
+      and (m.due <= $12 or m.due is null or m.wait > 0)
     order by m.ready, m.id limit w.count for update skip locked) m
 ), claimed as (
   update bridgehead.message m set node = $2, lease = m.lease + 1, volatile = null
@@ -201,14 +207,17 @@ with claimed as (
 // take leases the first messages of lanes: at most max, and a share of them. exhausted
 // means that there are no others that can be claimed now.
 func (s *Store) take(ctx context.Context, c *queue.Claim, lanes []laneBegin, max int) (ms []*queue.Message, exhausted bool, err error) {
-	p, urgency := laneParams(lanes), 1
+	p, urgency, wall := laneParams(lanes), 1, c.Wall
 	if c.LeastUrgent {
 		urgency = -1
+	}
+	if wall.IsZero() {
+		wall = c.Now
 	}
 	now, shares := nanos(s.clock.databaseNow()), s.shares(c)
 	rows, err := s.lease(ctx, c, func(node int64) (string, []any) {
 		return claimLanesSQL, []any{inlineContent, node, max, p.hops, p.prios, p.readys, p.ids, s.clock.fixed(), urgency,
-			shares, leastShare}
+			shares, leastShare, nanos(wall)}
 	})
 	if err != nil {
 		return nil, false, err

@@ -88,7 +88,7 @@ func searchBuffers(t testing.TB, s *Store, c queue.Claim) int {
 func laneBuffers(t testing.TB, s *Store, lanes []laneBegin, max int) int {
 	t.Helper()
 	l := laneParams(lanes)
-	p := explain(t, s, claimLanesSQL, inlineContent, 1, max, l.hops, l.prios, l.readys, l.ids, nil, 1, 1, leastShare)
+	p := explain(t, s, claimLanesSQL, inlineContent, 1, max, l.hops, l.prios, l.readys, l.ids, nil, 1, 1, leastShare, nanos(time.Now()))
 	n, ok := p.buffers("CTE taken")
 	if !ok {
 		t.Fatalf("no part taken in the plan: %+v", p)

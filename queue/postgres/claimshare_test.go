@@ -14,7 +14,7 @@ import (
 func twoNodes(t *testing.T) (a, b *Store) {
 	t.Helper()
 	url := pgtest.Database(t)
-	a, b = open(t, url, quick("a")), open(t, url, quick("b"))
+	a, b = open(t, url, &Options{Node: "a"}), open(t, url, &Options{Node: "b"})
 	eventually(t, "the nodes know each other", func() bool {
 		return a.node.members.Load() == 2 && b.node.members.Load() == 2
 	})
