@@ -24,7 +24,7 @@ func (s *Store) startClaims(ctx context.Context) error {
 // Claim implements [queue.Store].
 func (s *Store) Claim(ctx context.Context, c queue.Claim) ([]*queue.Message, error) {
 	s.clock.learn(c.Now)
-	if err := s.prepareClaim(ctx, &c, nanos(s.clock.databaseNow())); err != nil {
+	if err := s.prepareClaim(ctx, &c, nanos(s.clock.databaseLatest())); err != nil {
 		return nil, err
 	}
 	if c.ID != "" {
@@ -93,7 +93,7 @@ func (s *Store) chooseLanes(ctx context.Context, c *queue.Claim, max int) (chose
 		if err != nil || !ok {
 			return nil, true, err
 		}
-		now := nanos(s.clock.databaseNow())
+		now := nanos(s.clock.databaseLatest())
 		chosen, all = s.lanes.choose(sel, now, max, c.LeastUrgent)
 		if len(chosen) > 2*max {
 			// Many lanes have a begin that is not exact.

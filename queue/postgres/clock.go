@@ -26,6 +26,9 @@ type clock struct {
 	began    time.Time // guarded by mu, like all below: a reading of the monotonic clock
 	queue    time.Time // the time of the Queue's clock at began
 	database time.Time // the time of the database's clock at began
+	// uncertain is the largest error of database: half of the round trip that has
+	// measured it.
+	uncertain time.Duration
 	// simulated means that the tests set the time: it is that of Claim.Now, for the
 	// Queue and for the database.
 	simulated bool
@@ -34,12 +37,14 @@ type clock struct {
 	setBack atomic.Bool // the clock of the database may have been set back: see setback.go
 }
 
-// start sets the clock for a database whose clock was at database when this node's
-// was at wall. Until the Queue has told its own time, it is that of the wall clock.
-func (c *clock) start(wall, database time.Time) {
+// start sets the clock after a round trip as measured does. Until the Queue has told its
+// own time, it is that of the wall clock.
+func (c *clock) start(sent, received, database time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.began, c.queue, c.database = wall, wall.Round(0), database
+	c.began, c.queue = sent, sent.Round(0)
+	c.uncertain = received.Sub(sent) / 2
+	c.database = database.Add(-c.uncertain)
 }
 
 // measured sets the clock of the database after a round trip that began at sent and
@@ -49,7 +54,8 @@ func (c *clock) start(wall, database time.Time) {
 func (c *clock) measured(sent, received, database time.Time) (step time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	middle := sent.Add(received.Sub(sent) / 2)
+	c.uncertain = received.Sub(sent) / 2
+	middle := sent.Add(c.uncertain)
 	atBegan := database.Add(-middle.Sub(c.began))
 	step = atBegan.Sub(c.database)
 	c.database = atBegan
@@ -101,6 +107,17 @@ func (c *clock) databaseNow() time.Time {
 	return c.database.Add(time.Since(c.began))
 }
 
+// databaseLatest returns the latest time that the database's clock may have now: what is
+// due by it may be due.
+func (c *clock) databaseLatest() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.simulated {
+		return c.now
+	}
+	return c.database.Add(time.Since(c.began) + c.uncertain)
+}
+
 // fixed is the parameter $now of a statement: nil means the clock of the database.
 func (c *clock) fixed() *int64 {
 	c.mu.Lock()
@@ -123,7 +140,8 @@ func (c *clock) fixedAtOnce() *int64 {
 }
 
 // atOnce is the column ready of a message without a due time. Among messages of one
-// priority, the one that has waited longest comes first, so it is the present time.
+// priority, the one that has waited longest comes first, so it is the present time, or so
+// shortly before it that the message can be claimed by the clock of the database.
 // In simulated time, which Put does not know, it is the beginning of time.
 func (c *clock) atOnce() int64 {
 	c.mu.Lock()
@@ -131,7 +149,7 @@ func (c *clock) atOnce() int64 {
 	if c.simulated {
 		return math.MinInt64
 	}
-	return nanos(c.database.Add(time.Since(c.began)))
+	return nanos(c.database.Add(time.Since(c.began) - c.uncertain))
 }
 
 // due returns the columns ready, due and wait of a message with the schedule s that is

@@ -74,7 +74,7 @@ func (n *node) start(ctx context.Context) error {
 		b.Queue(sqlClock).QueryRow(func(row pgx.Row) error {
 			var database time.Time
 			err := row.Scan(&database)
-			n.store.clock.start(sent, database)
+			n.store.clock.start(sent, time.Now(), database)
 			return err
 		})
 		b.Queue(sqlNewestNotice).QueryRow(func(row pgx.Row) error { return row.Scan(&n.reader.low) })
