@@ -18,7 +18,8 @@ const (
 	hopsGroup = 10_000
 )
 
-// tidy removes rows, if this node has not done it in the last hour.
+// tidy removes rows, and looks for messages without content, if this node has not done it
+// in the last hour.
 func (s *Store) tidy(ctx context.Context) error {
 	s.content.Lock()
 	due := s.content.tidied.IsZero() || time.Since(s.content.tidied) > tidyInterval
@@ -42,5 +43,5 @@ func (s *Store) tidy(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return s.lookForMissing(ctx)
 }

@@ -16,8 +16,9 @@ type health struct {
 	// unremovable is how many dead rows the last VACUUM has left.
 	unremovable atomic.Int64
 
-	mu  sync.Mutex // guards now
-	now tableHealth
+	mu      sync.Mutex // guards all below
+	now     tableHealth
+	missing []string // messages without content; see missing.go
 }
 
 // tableHealth are figures of the tables at one time.
@@ -30,6 +31,7 @@ type tableHealth struct {
 	table      int64         // of that, the table of messages and its indexes
 	slots      int           // that have content
 	mayVacuum  bool          // this node has the right to
+	missing    []string      // see health
 }
 
 // The oldest transaction is that of a session, of a standby with hot_standby_feedback, of a
@@ -78,7 +80,15 @@ func (h *health) set(now tableHealth) {
 func (h *health) get() tableHealth {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.now
+	now := h.now
+	now.missing = h.missing
+	return now
+}
+
+func (h *health) setMissing(ids []string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.missing = ids
 }
 
 // Limits from which on an operator is warned.
@@ -99,6 +109,10 @@ func (h *tableHealth) warnings() (w []string) {
 	}
 	if h.dead > deadMost && h.dead > h.live {
 		w = append(w, fmt.Sprintf("the table of messages has %d dead rows; check that autovacuum runs", h.dead))
+	}
+	if n := len(h.missing); n > 0 {
+		w = append(w, fmt.Sprintf("the contents of %d messages are not in the database, for example of message %s; they cannot be delivered",
+			n, h.missing[0]))
 	}
 	return w
 }
