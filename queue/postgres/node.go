@@ -35,6 +35,7 @@ type node struct {
 	line     line
 	observer observer
 	reader   noticeReader
+	own      int64 // the last beat of this incarnation that was read
 	draining bool
 	stopped  bool
 	warned   time.Time // when another process with this name was last logged
@@ -130,6 +131,7 @@ func (n *node) silence() time.Duration {
 type view struct {
 	sent     time.Time
 	alive    bool      // this incarnation beats
+	own      int64     // its beat
 	others   []pulse   // the other incarnations that beat
 	database time.Time // the database's clock
 	draining bool
@@ -182,9 +184,18 @@ func (n *node) lookLocked(ctx context.Context) error {
 		n.observer.failed()
 		return err
 	case !v.alive:
-		n.lost()
+		n.lost("the other nodes have declared this node dead, because it did not report, or the database has been restored; "+
+			"the leases of this node are lost")
+		return nil
+	case v.own < n.own:
+		// What this incarnation has in the database is older than what it knows.
+		if err := n.store.db.tx(ctx, func(b *pgx.Batch) { b.Queue(sqlGiveUp, id) }); err != nil {
+			return err
+		}
+		n.lost("the database has been restored, or has lost commits in a failover; the leases of this node are lost")
 		return nil
 	}
+	n.own = v.own
 	received := time.Now()
 	if !beat { // the time of a commit to the disk would be part of the round trip
 		n.store.clock.measured(v.sent, received, v.database)
@@ -220,7 +231,7 @@ func (v *view) queue(b *pgx.Batch, n *node, id int64) {
 		var p pulse
 		_, err = pgx.ForEachRow(rows, []any{&p.id, &p.name, &p.beat}, func() error {
 			if p.id == id {
-				v.alive = true
+				v.alive, v.own = true, p.beat
 			} else {
 				v.others = append(v.others, p)
 			}
@@ -283,16 +294,19 @@ func (n *node) warnings() []string {
 	return []string{twinText}
 }
 
-// lost ends this incarnation, because the others have declared it dead.
-func (n *node) lost() {
+// lost ends this incarnation.
+func (n *node) lost(why string) {
 	n.id.Store(0)
-	n.store.log.Error("the other nodes have declared this node dead, because it did not report; its leases are lost",
-		"node", n.store.opts.Node, "silent", n.silence().Round(time.Millisecond))
+	n.own, n.reader = 0, noticeReader{}
+	n.store.log.Error(why, "node", n.store.opts.Node, "silent", n.silence().Round(time.Millisecond))
 	n.store.leases.reset()
 	n.store.hops.forget()
 	n.incoming.add(queue.Notice{Kind: queue.NoticeLost})
 	n.lookNow()
 }
+
+// sqlGiveUp makes all nodes free the messages of an incarnation that has ended itself.
+const sqlGiveUp = `update bridgehead.node set state = 'dead' where id = $1`
 
 const sqlStop = `update bridgehead.node set state = 'stopped', beat_at = clock_timestamp()
 	where id = $1 and state = 'alive'`

@@ -211,7 +211,7 @@ func TestLeasesOfLastIncarnation(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.node.mu.Lock()
-	s.node.lost()
+	s.node.lost("test")
 	s.node.mu.Unlock()
 	eventually(t, "a new incarnation", func() bool {
 		_, err := s.node.incarnation()
