@@ -27,6 +27,7 @@ const (
 // puts has the calls of Put that wait for a group.
 type puts struct {
 	large chan struct{} // has an element for each large message that is being sent
+	open  openPuts
 
 	mu      sync.Mutex
 	changed sync.Cond // waiting or closed has changed; uses mu
@@ -184,6 +185,7 @@ func (q *puts) abandon(p *put) bool {
 	case p.state == putWaits:
 		q.waiting = slices.DeleteFunc(q.waiting, func(x *put) bool { return x == p })
 		p.state = putDone
+		q.open.end(p)
 		return true
 	case p.state == putCommits && p.row.leased:
 		p.state = putAbandoned
@@ -272,6 +274,9 @@ func (s *Store) finish(ctx context.Context, ps []*put, g *group, err error) {
 			"messages", len(unknown), "ids", some(unknown))
 	}
 	s.discard(ctx, g.node, refused)
+	for _, p := range ps {
+		s.puts.open.end(p)
+	}
 }
 
 // finishOne gives a call its result, and reports whether the call was abandoned.

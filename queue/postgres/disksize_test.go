@@ -52,7 +52,8 @@ func TestDiskSize(t *testing.T) {
 			return
 		}
 		for range 3 { // another slot becomes the current one; messages are moved; the slot is empty
-			if err := errors.Join(s.lookAtHealth(t.Context()), s.maintainSlots(t.Context(), 0, 512<<10), s.shrink(t.Context(), 0, 512<<10)); err != nil {
+			_, err := s.maintainSlots(t.Context(), 0, 512<<10)
+			if err = errors.Join(err, s.lookAtHealth(t.Context()), s.shrink(t.Context(), 0, 512<<10)); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -21,7 +21,7 @@ func TestGuardLimits(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Hour) // the node has run for a while
-		s.node.beaten(time.Now())
+		s.node.beaten(s.node.id.Load(), time.Now())
 		for _, c := range []struct {
 			silent        time.Duration
 			begin, finish bool
@@ -52,8 +52,8 @@ func TestGuardLimits(t *testing.T) {
 		}
 
 		// Contact permits deliveries again, and the Queue is told so, once.
-		s.node.beaten(time.Now())
-		s.node.beaten(time.Now())
+		s.node.beaten(s.node.id.Load(), time.Now())
+		s.node.beaten(s.node.id.Load(), time.Now())
 		if err := errors.Join(s.MayBegin("q", "one"), s.MayFinish("q", "one")); err != nil {
 			t.Errorf("with contact: %v", err)
 		}

@@ -15,9 +15,11 @@ const (
 	// maintenanceEvery is the time between two rounds of maintenance. All nodes try,
 	// and one of them does the round.
 	maintenanceEvery = 10 * time.Second
-	// maintenanceShare limits the time for maintenance: a round that took a second is
-	// followed by a pause of at least 20. A round reads the rows of all messages.
+	// maintenanceShare limits the time for maintenance: after a round that has looked at
+	// the slots for a second comes a pause of at least 20, but of at most pauseMost. To
+	// look at the slots reads the rows of all messages.
 	maintenanceShare = 20
+	pauseMost        = time.Minute
 	// roundMost is the time after which another node begins a round, if the one that
 	// began the last has not ended it.
 	roundMost = 5 * time.Minute
@@ -80,19 +82,32 @@ func (s *Store) maintainOnce(ctx context.Context, settle time.Duration) error {
 		return nil
 	}
 	began := time.Now()
-	err := errors.Join(s.maintainSlots(ctx, settle, garbageLeast), s.vacuum(ctx), s.shrink(ctx, shrinkAfter, shrinkLeast), s.tidy(ctx))
-	pause := max(maintenanceEvery-time.Second, maintenanceShare*time.Since(began))
+	err := s.maintainAllSlots(ctx, settle)
+	took := time.Since(began)
+	err = errors.Join(err, s.vacuum(ctx), s.shrink(ctx, shrinkAfter, shrinkLeast), s.tidy(ctx))
+	pause := min(max(maintenanceEvery-time.Second, maintenanceShare*took), pauseMost)
 	return errors.Join(err, s.db.tx(ctx, func(b *pgx.Batch) {
 		b.Queue(endRound, pause.Microseconds())
 	}))
 }
 
+// maintainAllSlots calls maintainSlots until nothing is left to do: when messages have been
+// moved from a slot, it can be emptied, and then others.
+func (s *Store) maintainAllSlots(ctx context.Context, settle time.Duration) error {
+	for range slotCount + 1 {
+		if more, err := s.maintainSlots(ctx, settle, garbageLeast); err != nil || !more {
+			return err
+		}
+	}
+	return nil
+}
+
 // maintainSlots empties slots, changes the current one, and moves messages: what
-// planSlots decides.
-func (s *Store) maintainSlots(ctx context.Context, settle time.Duration, least int64) error {
+// planSlots decides. more means that another call may find more to do.
+func (s *Store) maintainSlots(ctx context.Context, settle time.Duration, least int64) (more bool, err error) {
 	use, err := s.slotUse(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
 	current := int(s.currentSlot())
 	plan := planSlots(current, use, least)
@@ -102,19 +117,22 @@ func (s *Store) maintainSlots(ctx context.Context, settle time.Duration, least i
 		}
 		emptied, err := s.emptySlot(ctx, slot)
 		if err != nil {
-			return err
+			return false, err
 		}
+		more = more || emptied
 		if !emptied && slot == plan.next {
 			plan.next = -1
 		}
 	}
 	if plan.next >= 0 {
 		if err := s.changeSlot(ctx, current, plan.next); err != nil {
-			return err
+			return false, err
 		}
 	}
 	if plan.move >= 0 && s.closedFor(plan.move) >= settle {
-		_, err = s.moveStragglers(ctx, plan.move, int(s.currentSlot()))
+		moved := 0
+		moved, err = s.moveStragglers(ctx, plan.move, int(s.currentSlot()))
+		more = more || moved > 0
 	}
-	return err
+	return more, err
 }

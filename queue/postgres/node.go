@@ -184,7 +184,7 @@ func (n *node) lookLocked(ctx context.Context) error {
 		n.observer.failed()
 		return err
 	case !v.alive:
-		n.lost("the other nodes have declared this node dead, because it did not report, or the database has been restored; "+
+		n.lost("the other nodes have declared this node dead, because it did not report, or the database has been restored; " +
 			"the leases of this node are lost")
 		return nil
 	case v.own < n.own:
@@ -201,9 +201,8 @@ func (n *node) lookLocked(ctx context.Context) error {
 		n.store.clock.measured(v.sent, received, v.database)
 	}
 	if beat {
-		n.beaten(v.sent)
+		n.beaten(id, v.sent)
 	}
-	n.id.Store(id)
 	n.seen(&v, received)
 	return nil
 }
@@ -214,11 +213,12 @@ func (v *view) beats(tag pgconn.CommandTag) error {
 	return nil
 }
 
-// beaten records a beat that succeeded. If MayBegin refused deliveries before, the
-// Queue learns that it permits them again.
-func (n *node) beaten(sent time.Time) {
+// beaten records a beat of an incarnation that succeeded. If MayBegin refused deliveries
+// before, the Queue learns that it permits them again.
+func (n *node) beaten(id int64, sent time.Time) {
 	refused := n.mayBegin() != nil
 	n.beatSent.Store(int64(sent.Sub(n.began)))
+	n.id.Store(id)
 	if refused {
 		n.incoming.add(queue.Notice{Kind: queue.NoticeContact})
 	}

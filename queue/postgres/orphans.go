@@ -154,20 +154,18 @@ func (s *Store) leasedRows(ctx context.Context, node int64) (rows []leasedRow, e
 
 // unknown returns those of rows of which this node knows nothing, or that it has ended.
 func (s *Store) unknown(rows []leasedRow) []leasedRow {
+	// A Put always learns its outcome, but perhaps much later.
+	open := s.puts.open.of(rows)
 	c := &s.changes
 	// A lease leaves s.leases when its last change waits in s.changes. c.mu is locked
 	// then, so each lease is in one of them.
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.DeleteFunc(rows, func(r leasedRow) bool {
-		if c.collecting.has([]string{r.id}) || c.recording.has([]string{r.id}) {
+		if open[r.id] || c.collecting.has([]string{r.id}) || c.recording.has([]string{r.id}) {
 			return true
 		}
 		x, ok := s.leases.find(r.id)
-		if ok && x.number == r.number {
-			return !x.ended
-		}
-		// A Put always learns its outcome, but perhaps much later.
-		return r.number == firstLease
+		return ok && x.number == r.number && !x.ended
 	})
 }

@@ -90,8 +90,16 @@ func TestNoOrphans(t *testing.T) {
 
 	// The server has committed the group of a Put, and the node does not know it yet.
 	row("put", firstLease)
+	s.puts.open.begin(&put{row: newRow{id: "put", leased: true}})
 	sweep()
 	check("put", "a Put")
+
+	// A Put that this node has made, and whose end the database has lost in a failover.
+	row("removed", firstLease)
+	sweep()
+	if isLeased(t, s, "removed") {
+		t.Error("the message of a removal that is lost was not freed")
+	}
 
 	// The server has committed a claim, and the node has not read the answer yet.
 	row("claim", 2)
@@ -122,7 +130,7 @@ func TestNoOrphans(t *testing.T) {
 	if err := s.Sync(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if got := stored(t, s); !slices.Equal(got, []string{"put"}) {
+	if got := stored(t, s); !slices.Equal(got, []string{"put", "removed"}) {
 		t.Errorf("stored are %v", got)
 	}
 

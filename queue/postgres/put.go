@@ -58,6 +58,7 @@ func (s *Store) Put(ctx context.Context, m *queue.Message, sched queue.Schedule)
 	if err != nil {
 		return err
 	}
+	s.puts.open.begin(p)
 	if p.large {
 		err = s.putLarge(ctx, p)
 	} else {
@@ -65,6 +66,8 @@ func (s *Store) Put(ctx context.Context, m *queue.Message, sched queue.Schedule)
 	}
 	if err == nil {
 		err = s.puts.wait(ctx, p)
+	} else { // it is not in a group
+		s.puts.open.end(p)
 	}
 	if _, ok := queue.InMemory(m.Content); err == nil && !ok {
 		m.Content = s.storedContent(m.ID, p.row.content.key, p.row.size, nil, nil)

@@ -169,7 +169,7 @@ func TestSlotsAtRandom(t *testing.T) {
 	for _, s := range nodes {
 		service.Go(func() {
 			for ctx.Err() == nil {
-				if err := s.maintainSlots(ctx, 0, least); err != nil && ctx.Err() == nil {
+				if _, err := s.maintainSlots(ctx, 0, least); err != nil && ctx.Err() == nil {
 					t.Errorf("maintenance: %v", err)
 					return
 				}
@@ -214,7 +214,7 @@ func TestStragglersAreMoved(t *testing.T) {
 		if slotSizes(t, s)[0] == 0 {
 			t.Error("the slot is empty before the messages were moved")
 		}
-		if err := s.maintainSlots(ctx, 0, least); err != nil {
+		if _, err := s.maintainSlots(ctx, 0, least); err != nil {
 			t.Fatal(err)
 		}
 	}
