@@ -17,7 +17,7 @@ import (
 // A backup is restored while two nodes run: a since before the backup, b since after it. A
 // message that was delivered after the backup is delivered again, and one that was
 // received after it is missing. Both nodes notice it, and no message waits for ever.
-func TestRestoredBackup(t *testing.T) {
+func TestRestoreUnderNodes(t *testing.T) {
 	t.Parallel()
 	dump, restore := peers.Need(t, "pg_dump"), peers.Need(t, "pg_restore")
 	url := pgtest.Database(t)
