@@ -30,8 +30,9 @@ type ReverseSession interface {
 
 // HeldMail returns an agent that lets clients request held mail. It passes the
 // commands ETRN and ATRN to the Holder, which decides whether the client may
-// get the mail. After a successful ATRN it reverses the connection. Add it to
-// the application's own agents:
+// get the mail. After a successful ATRN it reverses the connection. The obsolete TURN
+// of an authenticated client is ATRN for all its domains. Add it to the application's
+// own agents:
 //
 //	srv.Agents = []smtpserver.Agent{policy.HeldMail(router)}
 //	err := gate.Install(srv)
@@ -45,28 +46,53 @@ func HeldMail[T ReverseSession](h Holder[T]) smtpserver.Agent {
 			if s.Identity() == "" { // RFC 2645, 5.2.1: no ATRN without authentication
 				return []string{"ETRN"}
 			}
-			return []string{"ETRN", "ATRN"}
+			return []string{"ETRN", "ATRN", "TURN"}
 		},
 		Help: func(s *smtpserver.Session) []string {
 			if s.Identity() == "" {
 				return []string{"ETRN node"}
 			}
-			return []string{"ETRN node", "ATRN [domain,...]"}
+			return []string{"ETRN node", "ATRN [domain,...]", "TURN"}
 		},
 		Command: func(ctx context.Context, s *smtpserver.Session, verb, arg string) (*smtpserver.Reply, error) {
 			switch verb {
 			case "ETRN":
 				return replyOf(h.ETRN(ctx, s.Identity(), arg)), nil
 			case "ATRN":
-				answer, reverse := h.ATRN(s.Identity(), arg)
-				reply := replyOf(answer)
-				if answer.Code == 250 {
-					reply.Takeover = func(ctx context.Context, conn net.Conn) { runReverse(ctx, s, reverse, conn) }
-				}
-				return reply, nil
+				return reverse(h, s, arg), nil
+			case "TURN":
+				return turn(h, s, arg), nil
 			}
 			return nil, nil
 		}}
+}
+
+// reverse answers ATRN.
+func reverse[T ReverseSession](h Holder[T], s *smtpserver.Session, domains string) *smtpserver.Reply {
+	answer, session := h.ATRN(s.Identity(), domains)
+	reply := replyOf(answer)
+	if answer.Code == 250 {
+		reply.Takeover = func(ctx context.Context, conn net.Conn) { runReverse(ctx, s, session, conn) }
+	}
+	return reply
+}
+
+// turn answers TURN (RFC 821, 3.8), which gives the client all its mail. TURN itself
+// has no authentication, so anyone could get the mail of others by their HELO names
+// (RFC 1985, 2); only an account may use it. The refusal is 502, the only one that
+// RFC 821 has for TURN.
+func turn[T ReverseSession](h Holder[T], s *smtpserver.Session, arg string) *smtpserver.Reply {
+	switch {
+	case arg != "":
+		return replyOf(smtp.SMTPError{Code: 501, EnhancedCode: smtp.EnhancedCode{5, 5, 4}, Message: "TURN takes no argument"})
+	case s.Identity() == "":
+		return replyOf(smtp.SMTPError{Code: 530, EnhancedCode: smtp.EnhancedCode{5, 7, 0}, Message: "Authentication required"})
+	}
+	reply := reverse(h, s, "")
+	if reply.Takeover == nil && reply.Code/100 == 4 {
+		return replyOf(smtp.SMTPError{Code: 502, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "TURN request refused"})
+	}
+	return reply
 }
 
 func replyOf(e smtp.SMTPError) *smtpserver.Reply {

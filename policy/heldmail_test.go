@@ -4,11 +4,13 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 
@@ -61,7 +63,7 @@ func TestHeldMail(t *testing.T) {
 		C: HELP ATRN
 		S: 504
 		C: TURN
-		S: 502
+		S: 530 5.7.0
 	`)
 	conn, err := srv.Dial(stranger)
 	if err != nil {
@@ -92,5 +94,43 @@ func TestHeldMail(t *testing.T) {
 	}
 	if !strings.Contains(log.String(), `msg="reversed connection ended"`) || !strings.Contains(log.String(), `identity=alice err="no more"`) {
 		t.Errorf("log:\n%s", log.String())
+	}
+}
+
+// TURN reverses the connection of an account, and gives it all its mail. Others are
+// refused, and their session goes on.
+func TestTURN(t *testing.T) {
+	srv, _ := install(t, organization(), &smtpserver.Server{Auth: passwords(), AllowInsecureAuth: true, Agents: []smtpserver.Agent{HeldMail(holder{})}})
+	login := func(user, more string) net.Conn {
+		t.Helper()
+		conn, err := srv.Dial(stranger)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		password := []byte(user)
+		slices.Reverse(password)
+		smtptest.TalkOn(t, conn, `
+			S: 220
+			C: EHLO branch.example
+			S: 250
+			C: AUTH PLAIN `+base64.StdEncoding.EncodeToString([]byte("\x00"+user+"\x00"+string(password)))+`
+			S: 235
+			C: EHLO branch.example
+			S: 250 TURN
+			C: TURN now
+			S: 501 5.5.4
+			C: TURN
+			`+more)
+		return conn
+	}
+	login("mallory", `S: 530 5.7.0
+		C: NOOP
+		S: 250`)
+	conn := login("alice", `S: 250 2.0.0 OK now reversing the connection
+		C: 220 branch.example`)
+	said, err := io.ReadAll(conn)
+	if want := "after 220 branch.example: mail for \r\n"; err != nil || string(said) != want {
+		t.Errorf("the relay said %q, %v; want %q", said, err, want)
 	}
 }

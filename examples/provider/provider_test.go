@@ -134,6 +134,8 @@ func TestMailWaitsUntilETRN(t *testing.T) {
 		S: 450 4.7.1 ATRN request refused
 		C: ATRN boat.example,branch.example
 		S: 450 4.7.1 ATRN request refused
+		C: TURN now
+		S: 501 5.5.4
 	`+ // nor can it use another customer's sender address
 		`
 		C: MAIL FROM:<alice@branch.example>
