@@ -275,6 +275,9 @@ func (b *builder) restrictions(c *connector) {
 	if c.Priorities > HighPriority|NormalPriority|LowPriority {
 		b.fault("Priorities", "unknown priority")
 	}
+	if c.HeaderPriority && c.Priorities == 0 {
+		b.fault("HeaderPriority", "has no effect without Priorities")
+	}
 	if c.SystemMessages > SystemNever {
 		b.fault("SystemMessages", "unknown value %d", c.SystemMessages)
 	}

@@ -61,7 +61,7 @@ func (c *connector) suitability(m *queue.Message) Eligibility {
 		return TooLarge
 	case c.refuse != nil && c.refuse.has(m.From), c.accept != nil && !c.accept.has(m.From):
 		return SenderRefused
-	case c.Priorities != 0 && c.Priorities&priorityOf(m) == 0:
+	case c.Priorities != 0 && c.Priorities&c.priorityOf(m) == 0:
 		return WrongPriority
 	case c.SystemMessages == SystemOnly && !m.System, c.SystemMessages == SystemNever && m.System:
 		return SystemMismatch
@@ -100,6 +100,14 @@ func sizeOf(m *queue.Message) int64 {
 		return 0
 	}
 	return m.Content.Size()
+}
+
+// priorityOf returns the priority of a message for the connector.
+func (c *connector) priorityOf(m *queue.Message) Priorities {
+	if c.HeaderPriority && m.Options.Priority == 0 {
+		return headerPriority(m)
+	}
+	return priorityOf(m)
 }
 
 func priorityOf(m *queue.Message) Priorities {

@@ -110,6 +110,11 @@ type Connector struct {
 	// Priorities are the message priorities that the connector accepts. The
 	// zero value accepts all.
 	Priorities Priorities
+	// HeaderPriority also uses the priority that the author has given in the header
+	// (Importance, X-Priority, Priority), for a message whose MT-PRIORITY is 0. It
+	// needs Priorities. The Router then reads the header before each attempt. It does
+	// not change the order in which mail is delivered: anyone can set these fields.
+	HeaderPriority bool
 	// SystemMessages controls whether the connector accepts the messages that
 	// the queue itself creates.
 	SystemMessages SystemMessages

@@ -15,6 +15,28 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
+// Mail of high priority has a connector of its own: the author's Importance counts as well as
+// the MT-PRIORITY of the envelope.
+func ExampleConnector_headerPriority() {
+	table, err := routing.NewTable(
+		routing.Connector{Name: "urgent", Spaces: []string{"*;1"}, Priorities: routing.HighPriority, HeaderPriority: true},
+		routing.Connector{Name: "internet", Spaces: []string{"*;2"}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	router := &routing.Router{Table: table}
+	defer router.Close()
+	for _, importance := range []string{"high", "normal"} {
+		m := &queue.Message{From: "a@example.com", Content: queue.String("Importance: " + importance + "\r\n\r\n")}
+		hop, err := router.Route(context.Background(), m, &queue.Recipient{Addr: "b@example.net"})
+		fmt.Println(importance, hop.Connector, err)
+	}
+	// Output:
+	// high urgent <nil>
+	// normal internet <nil>
+}
+
 // Mail for the organization goes to its own servers, everything else to the
 // internet.
 func ExampleNewTable() {
