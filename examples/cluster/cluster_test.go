@@ -5,9 +5,7 @@ package main
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
-	"net/http"
 	"net/smtp"
 	"strconv"
 	"strings"
@@ -136,24 +134,6 @@ func TestStoppedNode(t *testing.T) {
 	nodes[1].Stop(t)
 }
 
-// The metrics of each node count all nodes.
-func TestMetrics(t *testing.T) {
-	t.Parallel()
-	server := pgtest.Shared(t)
-	nodes := newNodes(t, server, server.Database(t), "127.0.0.1:9", []string{"a", "b"}, "-console", "127.0.0.1:0")
-	for _, n := range nodes {
-		peers.Await(t, "two nodes in the metrics of "+n.name, func() bool {
-			return strings.Contains(n.get(t, "metrics"), `bridgehead_nodes{state="alive"} 2`)
-		})
-		if body := n.get(t, "readyz"); !strings.Contains(body, "ok") {
-			t.Errorf("node %s is not ready: %s", n.name, body)
-		}
-	}
-	for _, n := range nodes {
-		n.Stop(t)
-	}
-}
-
 // The nodes count the messages of a client together.
 func TestHourly(t *testing.T) {
 	t.Parallel()
@@ -191,27 +171,6 @@ func TestHourly(t *testing.T) {
 	for _, n := range nodes {
 		n.Stop(t)
 	}
-}
-
-// get returns a page of the console of the node, by its path.
-func (n *node) get(t *testing.T, path string) string {
-	t.Helper()
-	base, token, _ := strings.Cut(n.console(t), "?token=")
-	request, err := http.NewRequestWithContext(t.Context(), "GET", base+path, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header.Set("Authorization", "Bearer "+token)
-	r, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Body.Close()
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(body)
 }
 
 func TestWrongSettingsAreNamed(t *testing.T) {

@@ -5,7 +5,6 @@ package main
 import (
 	"os"
 	"path/filepath"
-	"regexp"
 	"testing"
 
 	"github.com/bridgehead-mail/bridgehead/internal/peers"
@@ -53,18 +52,4 @@ func newNodes(t *testing.T, server *pgtest.Server, url, sink string, names []str
 func (n *node) start(t *testing.T) {
 	t.Helper()
 	n.Process = peers.StartSelf(t, asMain, 1, n.args...)
-}
-
-var consoleURL = regexp.MustCompile(`console: open (\S+)`)
-
-// console returns the URL of the console of the node.
-func (n *node) console(t *testing.T) (url string) {
-	t.Helper()
-	peers.Await(t, "the console", func() bool {
-		if m := consoleURL.FindStringSubmatch(n.Log()); m != nil {
-			url = m[1]
-		}
-		return url != ""
-	})
-	return url
 }
