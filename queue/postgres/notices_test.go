@@ -111,18 +111,11 @@ func TestNextNotification(t *testing.T) {
 	a := open(t, url, quick("a"))
 	b := open(t, proxy.URL(url), quick("b"))
 	c := listener(t, b)
-	go func() {
-		time.Sleep(1500 * time.Millisecond) // longer than the silence after which the server is asked
-		run(t, a.db, `select pg_notify('bridgehead', 'after a while')`)
-	}()
-	for {
-		n, err := b.node.nextNotification(t.Context(), c)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if n.Payload == "after a while" {
-			break
-		}
+	eventually(t, "a sees b", func() bool { return a.node.members.Load() == 2 })
+	// This is longer than the silence after which the server is asked.
+	time.AfterFunc(1500*time.Millisecond, func() { a.Notify(queue.Notice{Kind: queue.NoticeMail}) })
+	if n, err := b.node.nextNotification(t.Context(), c); err != nil || n.Payload != mailPayload(a) {
+		t.Fatalf("%v, %v", n, err)
 	}
 	proxy.Stall()
 	defer proxy.Continue()
