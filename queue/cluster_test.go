@@ -368,6 +368,47 @@ func TestRetryOnOtherNodes(t *testing.T) {
 	})
 }
 
+// A retry reaches mail that another node has just released, although the store has not
+// recorded that yet. Mail for other hops waits, and mail is not retried twice.
+func TestRetryOfReleasedMail(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, []string{"a", "b"}, func(n *testNode) {
+			n.deliver = func(queue.NextHop, *queue.Message, *queue.Recipient) queue.Result { return refused }
+		})
+		defer c.shutdown()
+		a, b := c.node("a"), c.node("b")
+		b.late = 50 * time.Millisecond
+		match := func(h queue.NextHop) bool { return h.Destination == "example.net" }
+		c.drain("a", true) // so that the mail is b's
+		retry := func() {
+			t.Helper()
+			if _, err := a.q.RetryQueues(t.Context(), match); err != nil {
+				t.Error(err)
+			}
+		}
+		b.submit("alice@example.com", "bob@example.net")
+		b.submit("alice@example.com", "carol@example.org")
+		synctest.Wait() // both were tried, and the store has not recorded that
+		if got := c.taken(); got != "b: bob@example.net carol@example.org" {
+			t.Fatalf("%q", got)
+		}
+		retry()
+		b.after(2 * time.Second)
+		if got := c.taken(); got != "b: bob@example.net" {
+			t.Errorf("after a retry: %q", got)
+		}
+		retry()
+		b.after(2 * time.Second)
+		if got := c.taken(); got != "b: bob@example.net" {
+			t.Errorf("after another retry: %q", got)
+		}
+		b.after(time.Minute)
+		if got := c.taken(); got != "" {
+			t.Errorf("without a retry: %q", got)
+		}
+	})
+}
+
 // A hop that a node does not know is retried on the nodes that know it. Mail that waits
 // for a request (ETRN) is delivered by the node that gets the request, also mail that
 // another node accepts afterwards.

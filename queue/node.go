@@ -14,6 +14,8 @@ import (
 type node struct {
 	q       *Queue
 	cluster Cluster // nil: the Store is none
+	// concluded has the messages that this node has released lately.
+	concluded concludedList
 
 	sharer LimitSharer   // nil: the Store is none
 	share  chan struct{} // there is a demand that is urgent
@@ -210,14 +212,15 @@ func (n *node) notifyRetry(hops []NextHop) {
 // operation on another node has retried them. None means all hops. The other node
 // makes the mail due that no node has leased.
 func (q *Queue) retryHere(hops []NextHop) {
-	wanted := map[sched.Key]bool{}
+	named := map[NextHop]bool{}
 	for _, hop := range hops {
-		wanted[sched.Key(hop)] = true
+		named[hop] = true
 	}
+	wanted := func(hop NextHop) bool { return len(hops) == 0 || named[hop] }
 	q.step(func(core *sched.Scheduler) {
 		var keys []sched.Key
 		core.Hops(func(h *sched.Hop) {
-			if len(hops) == 0 || wanted[h.Key] {
+			if wanted(NextHop(h.Key)) {
 				keys = append(keys, h.Key)
 			}
 		})
@@ -227,7 +230,7 @@ func (q *Queue) retryHere(hops []NextHop) {
 				return
 			}
 			_, key := m.Due() // zero if it waits for several hops
-			if len(hops) == 0 || wanted[key] || key == (sched.Key{}) {
+			if key == (sched.Key{}) || wanted(NextHop(key)) {
 				q.orderRetry(core, m)
 			}
 		})
@@ -236,6 +239,9 @@ func (q *Queue) retryHere(hops []NextHop) {
 		}
 		core.Stored(time.Time{})
 	})
+	if cs := q.node.concluded.take(q.clock.now(), wanted); len(cs) > 0 {
+		q.node.later(func() { q.retryConcluded(q.ctx, cs, wanted) })
+	}
 }
 
 // orderRetry orders a retry of an active message, unless it has another order or is

@@ -26,7 +26,8 @@ type recorder struct {
 	wait     func(n int, last *Result) time.Duration                           // before the next attempt
 	execute  func(ctx context.Context, a *active, stored NextHop, op Op) error // carries out an order
 
-	unrecorded []*active // what the store could not record; the driver's lock guards it
+	concluded  *concludedList // nil: the store is not shared
+	unrecorded []*active      // what the store could not record; the driver's lock guards it
 }
 
 // step passes events to the core, and carries out the decisions that they cause.
@@ -44,7 +45,11 @@ func newRecorder(q *Queue) recorder {
 		keep = func(ctx context.Context, bad *Message) (string, error) { return "", q.BadMail(ctx, bad) }
 	}
 	reports := reporter{Reports: q.Reports, host: q.host, log: q.log, submit: q.submitReport, keep: keep, emit: q.emit, counts: &q.counts}
-	return recorder{results: q.FinalResults != nil, store: q.Store, leases: q.leases, driver: &q.driver, clock: &q.clock, carryOut: q.carryOut, reporter: reports, log: q.log, wait: q.wait, execute: q.execute}
+	var concluded *concludedList
+	if q.node.cluster != nil {
+		concluded = &q.node.concluded
+	}
+	return recorder{concluded: concluded, results: q.FinalResults != nil, store: q.Store, leases: q.leases, driver: &q.driver, clock: &q.clock, carryOut: q.carryOut, reporter: reports, log: q.log, wait: q.wait, execute: q.execute}
 }
 
 // record records a message, once or until nothing has changed meanwhile.
@@ -140,6 +145,9 @@ func (r *recorder) conclude(a *active) error {
 		}
 		op = a.order // stays set, in case this must be repeated
 		a.Closing()
+		if r.concluded != nil && a.Waiting() > 0 {
+			r.concluded.add(a, r.clock.now())
+		}
 	})
 	if op != nil && a.Waiting() > 0 {
 		return r.execute(ctx, a, NextHop{}, *op)

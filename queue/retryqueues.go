@@ -75,27 +75,39 @@ func union(a, b []NextHop) []NextHop {
 }
 
 // startStored makes the stored messages due that wait for a matching hop, and
-// returns their number and the matching hops that they are stored under. It looks only
-// at the messages that are stored under a matching hop, and at those that wait for
-// several hops or for an unknown one.
+// returns their number and the matching hops that they wait for. It looks only at the
+// messages that are stored under a matching hop, and at those that wait for several hops
+// or for an unknown one.
 func (q *Queue) startStored(ctx context.Context, match func(NextHop) bool) (n int, hops []NextHop, err error) {
 	sums, err := q.Store.Hops(ctx)
 	if err != nil {
 		return 0, nil, err
+	}
+	known := map[NextHop]bool{} // what hops has
+	matchRoute := func(h NextHop) bool {
+		if !match(h) {
+			return false
+		}
+		if !known[h] {
+			known[h] = true
+			hops = append(hops, h)
+		}
+		return true
 	}
 	for i := range sums {
 		hop := &sums[i].Hop
 		if *hop != (NextHop{}) && (aside(*hop) || !match(*hop)) {
 			continue
 		}
-		if *hop != (NextHop{}) {
+		if *hop != (NextHop{}) && !known[*hop] {
+			known[*hop] = true
 			hops = append(hops, *hop)
 		}
 		for e, err := range q.Store.List(ctx, Query{Hop: hop}) {
 			if err != nil {
 				return n, hops, err
 			}
-			started, err := q.start(ctx, e, match)
+			started, err := q.start(ctx, e, matchRoute)
 			if err != nil {
 				return n, hops, err
 			}
@@ -123,16 +135,7 @@ func (q *Queue) start(ctx context.Context, e *Entry, match func(NextHop) bool) (
 	case aside(stored):
 		return false, nil
 	case stored == NextHop{}:
-		return q.retryNow(ctx, e, func(m *Message, r *Recipient) bool {
-			hop := r.Route
-			if hop == (NextHop{}) {
-				var err error
-				if hop, err = q.callRoute(ctx, m, r); err != nil {
-					return false
-				}
-			}
-			return match(hop)
-		})
+		return q.retryNow(ctx, e, func(m *Message, r *Recipient) bool { return q.routedTo(ctx, m, r, match) })
 	case !match(stored):
 		return false, nil
 	case !q.clock.dueAt(&e.Schedule).After(q.clock.now()) && e.Schedule.Owner == "":
@@ -141,6 +144,18 @@ func (q *Queue) start(ctx context.Context, e *Entry, match func(NextHop) bool) (
 		return q.do(ctx, e.ID, stored, RetryNow())
 	}
 	return q.retryNow(ctx, e, func(*Message, *Recipient) bool { return true })
+}
+
+// routedTo reports whether a recipient is routed to a matching hop.
+func (q *Queue) routedTo(ctx context.Context, m *Message, r *Recipient, match func(NextHop) bool) bool {
+	hop := r.Route
+	if hop == (NextHop{}) {
+		var err error
+		if hop, err = q.callRoute(ctx, m, r); err != nil {
+			return false
+		}
+	}
+	return match(hop)
 }
 
 // retryNow makes the waiting recipients of a message due at once that which

@@ -41,6 +41,7 @@ type testNode struct {
 	name          string
 	*world
 	notices chan queue.Notice
+	late    time.Duration // after it, the store records the end of a lease
 
 	// The lock of the cluster guards these.
 	life     *life
@@ -185,6 +186,20 @@ func (n *testNode) Claim(ctx context.Context, c queue.Claim) ([]*queue.Message, 
 func (n *testNode) Update(ctx context.Context, owner string, m *queue.Message, s queue.Schedule) error {
 	if err := n.available(); err != nil {
 		return err
+	}
+	if n.late > 0 && s.Owner == "" {
+		copied := *m
+		copied.Recipients = nil
+		for _, r := range m.Recipients {
+			r := *r
+			copied.Recipients = append(copied.Recipients, &r)
+		}
+		time.AfterFunc(n.late, func() {
+			if err := n.Store.Update(context.WithoutCancel(ctx), owner, &copied, s); err != nil {
+				n.t.Error(err)
+			}
+		})
+		return nil
 	}
 	return n.Store.Update(ctx, owner, m, s)
 }
