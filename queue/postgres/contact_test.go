@@ -47,7 +47,11 @@ func TestCutNetwork(t *testing.T) {
 			t.Parallel()
 			url := pgtest.Database(t)
 			proxy := pgtest.Shared(t).Proxy(t)
-			a, b := open(t, url, quick("a")), open(t, proxy.URL(url), quick("b"))
+			o := quick("a")
+			o.DeadAfter = 2 * time.Second
+			a := open(t, url, o)
+			o.Node = "b"
+			b := open(t, proxy.URL(url), o)
 			store(t, b, "one", leasedTo("qb"))
 			if err := mayAll(b, "qb", "one"); err != nil {
 				t.Fatal(err)

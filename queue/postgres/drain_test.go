@@ -28,11 +28,11 @@ func nodeNamed(t testing.TB, s *Store, name string) queue.Node {
 func TestNodes(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t)
-	o := quick("b")
+	o := steady("b")
 	o.Beat, o.DeadAfter = 10*time.Second, time.Minute // the states do not depend on the load
 	o.Info = map[string]string{"version": "v1", "host": "b.example.com"}
 	b := open(t, url, o)
-	o = quick("a")
+	o = steady("a")
 	o.Beat, o.DeadAfter = 10*time.Second, time.Minute
 	a := open(t, url, o)
 	insert(t, a, "one", b.node.id.Load(), nil)
@@ -97,8 +97,8 @@ func TestNodesWithOneName(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t)
 	var log logbook
-	o := quick("a")
-	o.DeadAfter, o.Logger = 2*time.Second, log.logger()
+	o := steady("a")
+	o.Logger = log.logger()
 	first := open(t, url, o)
 	second := open(t, url, o)
 	for _, s := range []*Store{first, second} {
@@ -154,7 +154,7 @@ func TestNodeStartedAgain(t *testing.T) {
 
 func TestDrainUnknownNodes(t *testing.T) {
 	t.Parallel()
-	a := open(t, pgtest.Database(t), quick("a"))
+	a := open(t, pgtest.Database(t), steady("a"))
 	rows := func() int { return one[int](t, a, `select count(*) from bridgehead.drain`) }
 	for _, off := range []bool{false, true} {
 		if err := a.Drain(t.Context(), queue.Draining{Node: "b", Off: off, By: "test"}); !errors.Is(err, queue.ErrNoNode) {
@@ -184,7 +184,7 @@ func TestDrainUnknownNodes(t *testing.T) {
 func TestDrainSurvivesRestart(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t)
-	a, b := open(t, url, quick("a")), open(t, url, quick("b"))
+	a, b := open(t, url, steady("a")), open(t, url, steady("b"))
 	if err := a.Drain(t.Context(), queue.Draining{Node: "b", By: "vera", Reason: "a new disk"}); err != nil {
 		t.Fatal(err)
 	}
@@ -195,7 +195,7 @@ func TestDrainSurvivesRestart(t *testing.T) {
 	if d := nodeNamed(t, a, "b").Draining; d.By != "vera" || d.Reason != "a new disk" {
 		t.Errorf("while it is stopped: %+v", d)
 	}
-	b = open(t, url, quick("b"))
+	b = open(t, url, steady("b"))
 	// The notice is there from the beginning, before any other.
 	if n := <-b.Notices(); n.Kind != queue.NoticeDrain {
 		t.Errorf("the first notice is %v", n)

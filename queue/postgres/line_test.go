@@ -19,9 +19,9 @@ func TestHeartbeatUnderFullLoad(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			url := pgtest.Database(t)
-			o := quick("busy")
+			o := steady("busy")
 			o.Pooler = mode.Pooler
-			busy, other := open(t, url, o), open(t, url, quick("other"))
+			busy, other := open(t, url, o), open(t, url, steady("other"))
 			for range o.Connections {
 				c, err := busy.db.pool.Acquire(t.Context())
 				if err != nil {
@@ -45,7 +45,7 @@ func TestHeartbeatUnderFullLoad(t *testing.T) {
 func TestLine(t *testing.T) {
 	t.Parallel()
 	var log logbook
-	o := quick("a")
+	o := steady("a")
 	o.Logger = log.logger()
 	url := pgtest.Database(t)
 	proxy := pgtest.Shared(t).Proxy(t)

@@ -288,7 +288,7 @@ const twinText = "another process runs with the name of this node; give each nod
 // warnings are for queue.StoreStats.
 func (n *node) warnings() []string {
 	seen := time.Duration(n.twinSeen.Load())
-	if seen == 0 || time.Since(n.began)-seen > n.store.opts.DeadAfter {
+	if seen == 0 || time.Since(n.began)-seen > 3*n.store.opts.Beat {
 		return nil
 	}
 	return []string{twinText}

@@ -30,7 +30,7 @@ func TestNotices(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			url := pgtest.Database(t)
-			a, b := by(t, url, quick("a")), by(t, url, quick("b"))
+			a, b := by(t, url, steady("a")), by(t, url, steady("b"))
 			a.Notify(queue.Notice{Kind: queue.NoticeMail})
 			awaitNotice(t, b, queue.NoticeMail)
 			a.Notify(queue.Notice{Kind: queue.NoticeSuspensions})
@@ -61,7 +61,7 @@ func TestNotices(t *testing.T) {
 func TestListenWakes(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t)
-	a, b := open(t, url, quick("a")), open(t, url, quick("b"))
+	a, b := open(t, url, steady("a")), open(t, url, steady("b"))
 	eventually(t, "b listens", func() bool {
 		return one[int](t, a, `select count(*) from pg_stat_activity where query like 'listen %' and application_name = 'bridgehead b'`) == 1
 	})
@@ -89,8 +89,8 @@ func TestListenWakes(t *testing.T) {
 func TestListensAgain(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t)
-	a := open(t, url, quick("a"))
-	open(t, url, quick("b"))
+	a := open(t, url, steady("a"))
+	open(t, url, steady("b"))
 	pid := func(old int) int {
 		return one[int](t, a, `select coalesce(max(pid), 0) from pg_stat_activity where query like 'listen %'
 			and application_name = 'bridgehead b' and datname = current_database() and pid <> $1`, old)
@@ -108,7 +108,7 @@ func TestNextNotification(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t)
 	proxy := pgtest.Shared(t).Proxy(t)
-	a := open(t, url, quick("a"))
+	a := open(t, url, steady("a"))
 	b := open(t, proxy.URL(url), quick("b"))
 	c := listener(t, b)
 	eventually(t, "a sees b", func() bool { return a.node.members.Load() == 2 })
@@ -128,8 +128,8 @@ func TestNextNotification(t *testing.T) {
 func TestFewNotifications(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t)
-	a := open(t, url, quick("a"))
-	open(t, url, quick("b"))
+	a := open(t, url, steady("a"))
+	open(t, url, steady("b"))
 	eventually(t, "a sees b", func() bool { return a.node.members.Load() == 2 })
 	c := listener(t, a)
 	began, sent := time.Now(), 0

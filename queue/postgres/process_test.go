@@ -155,9 +155,11 @@ func (p *process) signal(s syscall.Signal) {
 func TestStoppedProcess(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t)
-	a := open(t, url, quick("a"))
+	o := quick("a")
+	o.DeadAfter = 2 * time.Second
+	a := open(t, url, o)
 	store(t, a, "one", queue.Schedule{})
-	child := startProcess(t, url, "100ms")
+	child := startProcess(t, url, "200ms")
 	child.tell("claim")
 	child.want("claimed one")
 	incarnation := func() int64 {

@@ -65,8 +65,7 @@ func newRelays(t *testing.T, open func(*testing.T, string, *Options) *Store, nam
 	url := pgtest.Database(t)
 	sent, down = make(chan string, 100), &domains{names: map[string]bool{}}
 	for _, name := range names {
-		o := quick(name)
-		o.DeadAfter = 3 * time.Second
+		o := steady(name)
 		relays = append(relays, newRelay(t, open(t, url, o), sent, down))
 	}
 	return relays, sent, down
@@ -176,8 +175,7 @@ func TestDrainedQueue(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t)
 	sent, down := make(chan string, 100), &domains{names: map[string]bool{}}
-	o := quick("a")
-	o.DeadAfter = 3 * time.Second
+	o := steady("a")
 	a := newRelay(t, open(t, url, o), sent, down)
 	down.set("down.example", true)
 	a.submit(t, "bob@down.example")

@@ -77,7 +77,7 @@ func silent(t testing.TB, s *Store) (wake func()) {
 func TestTakeoverTellsOthers(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t)
-	a, b := open(t, url, quick("a")), open(t, url, quick("b"))
+	a, b := open(t, url, steady("a")), open(t, url, steady("b"))
 	endedNode(t, a, 77, "c", "dead", 0)
 	c := listener(t, a)
 	eventually(t, "they see each other", func() bool { return a.node.members.Load() == 2 && b.node.members.Load() == 2 })
@@ -89,7 +89,7 @@ func TestTakeoverTellsOthers(t *testing.T) {
 func TestCloseTellsOthers(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t)
-	a, b := open(t, url, quick("a")), open(t, url, quick("b"))
+	a, b := open(t, url, steady("a")), open(t, url, steady("b"))
 	eventually(t, "b sees a", func() bool { return b.node.members.Load() == 2 })
 	c, payload := listener(t, a), mailPayload(b)
 	insert(t, a, "one", b.node.id.Load(), nil)
@@ -105,7 +105,7 @@ func TestCloseTellsOthers(t *testing.T) {
 // Messages of an incarnation that has no row are free, because no node has them.
 func TestUnknownIncarnations(t *testing.T) {
 	t.Parallel()
-	a := open(t, pgtest.Database(t), quick("a"))
+	a := open(t, pgtest.Database(t), steady("a"))
 	for i, id := range []any{5, 5, 1<<62 + 1, a.node.id.Load()} {
 		insert(t, a, fmt.Sprintf("leased%d", i), id, nil)
 	}
@@ -126,7 +126,7 @@ func TestUnknownIncarnations(t *testing.T) {
 // Rows of nodes that have ended do not stay for ever.
 func TestEndedNodesAreRemoved(t *testing.T) {
 	t.Parallel()
-	o := quick("a")
+	o := steady("a")
 	o.Beat, o.DeadAfter = time.Minute, 3*time.Minute // a cleans when the test says so
 	a := open(t, pgtest.Database(t), o)
 	const day = 24 * time.Hour
@@ -183,8 +183,7 @@ func TestTakeoverOfMany(t *testing.T) {
 	var log logbook
 	var stores []*Store
 	for _, name := range []string{"a", "b"} {
-		o := quick(name)
-		o.DeadAfter = 3 * time.Second
+		o := steady(name)
 		o.Logger = log.logger()
 		stores = append(stores, open(t, url, o))
 	}
@@ -234,7 +233,7 @@ func TestTakeoverOfMany(t *testing.T) {
 // ends.
 func TestTakeoverOfTwo(t *testing.T) {
 	t.Parallel()
-	o := quick("a")
+	o := steady("a")
 	o.Beat, o.DeadAfter = time.Minute, 3*time.Minute // only the test takes over
 	a := open(t, pgtest.Database(t), o)
 	endedNode(t, a, 5, "b", "dead", 0)
