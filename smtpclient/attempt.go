@@ -49,6 +49,7 @@ func (a *attempt) sendOn(c *Client) (done bool) {
 		}
 	}
 	a.fresh = a.fresh || renew || !counts
+	a.requestMail(c)
 	t.put(a.dst, c) // after this, c may be another Send's
 	return !d.retry(renew)
 }

@@ -54,10 +54,11 @@ type Client struct {
 	closed    error // ErrClosed after the end of the session
 
 	// For Transport.
-	key     sessionKey
-	opened  time.Time // when the session began
-	carried int       // the messages that the session has carried
-	release func()    // called at the end of the session; may be nil
+	key       sessionKey
+	opened    time.Time // when the session began
+	carried   int       // the messages that the session has carried
+	requested bool      // Transport.RequestMail was sent
+	release   func()    // called at the end of the session; may be nil
 }
 
 // A Config has the settings of a Client. The zero value works.

@@ -119,6 +119,11 @@
 // bare CR as a space. So the host and this package find the line ends at the
 // same places.
 //
+// # Held mail
+//
+// With Transport.RequestMail, a session that has just sent mail also requests the mail
+// that the host holds for this relay, with ETRN.
+//
 // # Logs, counters and live sessions
 //
 // Transport.ProtocolLog gets every command and reply, without credentials and

@@ -145,6 +145,14 @@ type Transport struct {
 	// 4.5.3.1.8).
 	MaxRecipients int
 
+	// RequestMail requests the mail that the host holds for this relay, with ETRN (RFC
+	// 1985) on the connection that has just sent mail: once in a session, after its
+	// first message. Each entry is a domain, "@domain" or "#queue". The host delivers
+	// the mail over its own connections. A host that does not announce ETRN is not
+	// asked. A refusal is logged, and has no effect on the mail that was sent. To
+	// request mail at other times, use routing.Fetcher.
+	RequestMail []string
+
 	// Logger logs each session that is opened and each that fails. Default:
 	// that of the gateway.Gateway. If there is none, nothing is logged.
 	Logger *slog.Logger

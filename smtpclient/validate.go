@@ -73,6 +73,15 @@ func (v *validator) names() {
 			v.fault(fmt.Sprintf("LocalAddrs[%d]", i), "is not an address")
 		}
 	}
+	for i, node := range v.t.RequestMail {
+		name := strings.TrimPrefix(node, "@")
+		if _, err := addr.HostName(name); err != nil && (!strings.HasPrefix(node, "#") || len(node) < 2) || checkCommand([]byte("ETRN "+node+"\r\n")) != nil || strings.ContainsAny(node, " \t") {
+			v.fault(fmt.Sprintf("RequestMail[%d]", i), "%q is not a domain, @domain or #queue", node)
+		}
+	}
+	if len(v.t.RequestMail) > 0 && v.t.LMTP {
+		v.fault("RequestMail", "contradicts LMTP, which has no ETRN")
+	}
 	if settings.IsTypedNil(v.t.ProtocolLog) {
 		v.fault("ProtocolLog", "is a nil %T", v.t.ProtocolLog)
 	}

@@ -27,6 +27,10 @@ func TestValidate(t *testing.T) {
 		{&Transport{Hostname: "relay.example\r\nQUIT"}, at + `Hostname "relay.example\r\nQUIT" is not a host name`},
 		{&Transport{Hostname: "münchen.example"}, at + `Hostname "münchen.example" is not a host name`}, // EHLO is ASCII
 		{&Transport{LocalAddrs: make([]netip.Addr, 1)}, at + "LocalAddrs[0] is not an address"},
+		{&Transport{RequestMail: []string{"example.com", "@b.example", "#queue", "a b"}}, at + `RequestMail[3] "a b" is not a domain, @domain or #queue`},
+		{&Transport{RequestMail: []string{"#"}}, at + `RequestMail[0] "#" is not a domain, @domain or #queue`},
+		{&Transport{RequestMail: []string{"#a\r\nQUIT"}}, at + `RequestMail[0] "#a\r\nQUIT" is not a domain, @domain or #queue`},
+		{&Transport{RequestMail: []string{"a.example"}, LMTP: true}, at + "RequestMail contradicts LMTP, which has no ETRN"},
 		{&Transport{ProtocolLog: noLog}, at + "ProtocolLog is a nil *protolog.Writer"},
 
 		{&Transport{ForceHELO: true, LMTP: true}, at + "ForceHELO contradicts LMTP, which begins with LHLO"},
