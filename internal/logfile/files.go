@@ -18,8 +18,10 @@ import (
 // when the current one is full. Old files are removed. Each file begins with
 // Header. If each Write contains whole lines, a line is never split between
 // files, and a Write that fails (for example because the disk is full) writes
-// nothing. Files is safe for concurrent use. The fields must not change after
-// the first Write.
+// nothing. If another program, for example logrotate, renames, removes or
+// truncates the current file, Files notices it within a second and begins a new
+// file. Files is safe for concurrent use. The fields must not change after the
+// first Write.
 type Files struct {
 	Dir    string // created if it does not exist
 	Prefix string // of the file names
@@ -42,8 +44,12 @@ type Files struct {
 	size   int64
 	day    string
 	number int
+	looked time.Time // when the current file was last looked at
 	closed bool
 }
+
+// lookInterval is how often Write looks whether another program has moved the file.
+const lookInterval = time.Second
 
 // Write implements io.Writer.
 func (f *Files) Write(p []byte) (int, error) {
@@ -54,6 +60,10 @@ func (f *Files) Write(p []byte) (int, error) {
 	}
 	now := time.Now().UTC()
 	day := now.Format("20060102")
+	if now.Sub(f.looked) >= lookInterval {
+		f.looked = now
+		f.look()
+	}
 	if f.file == nil || f.day != day || f.size+int64(len(p)) > orDefault(f.MaxSize, 10<<20) && f.size > f.header {
 		if err := f.next(day, now); err != nil {
 			return 0, err
@@ -69,6 +79,24 @@ func (f *Files) Write(p []byte) (int, error) {
 	}
 	f.size += int64(n)
 	return n, nil
+}
+
+// look notices that another program has renamed, removed or truncated the current
+// file.
+func (f *Files) look() {
+	if f.file == nil {
+		return
+	}
+	open, err1 := f.file.Stat()
+	named, err2 := os.Stat(f.file.Name())
+	if err1 != nil || err2 != nil && !errors.Is(err2, fs.ErrNotExist) {
+		return // the next Write may work nevertheless
+	}
+	if err2 == nil && os.SameFile(open, named) && open.Size() >= f.size {
+		return
+	}
+	f.file.Close() // its lines are already written
+	f.file = nil
 }
 
 // Close closes the current file.

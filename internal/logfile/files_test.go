@@ -107,3 +107,41 @@ func TestFilesPrivate(t *testing.T) {
 		}
 	}
 }
+
+// Another program may rename, remove or truncate the current file, as logrotate does.
+// The lines after that are in a file that has its usual name and a header.
+func TestFilesThatOthersRotate(t *testing.T) {
+	for name, rotate := range map[string]func(path string) error{
+		"rename":   func(path string) error { return os.Rename(path, path+".1") },
+		"remove":   os.Remove,
+		"truncate": func(path string) error { return os.Truncate(path, 0) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				dir := t.TempDir()
+				f := &Files{Dir: dir, Prefix: "LOG", Header: "#header\n"}
+				defer f.Close()
+				write := func(line string) {
+					if _, err := f.Write([]byte(line)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				write("first\n")
+				first := f.file.Name()
+				if err := rotate(first); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(lookInterval)
+				write("second\n")
+				write("third\n")
+				text, err := os.ReadFile(f.file.Name())
+				if err != nil || string(text) != "#header\nsecond\nthird\n" || !f.isLog(filepath.Base(f.file.Name())) {
+					t.Errorf("%s: %q, %v", f.file.Name(), text, err)
+				}
+				if old, err := os.ReadFile(first + ".1"); name == "rename" && (err != nil || string(old) != "#header\nfirst\n") {
+					t.Errorf("the renamed file: %q, %v", old, err)
+				}
+			})
+		})
+	}
+}

@@ -10,7 +10,7 @@ import (
 // the system calls: from one session, and from one session for each processor.
 func BenchmarkWriter(b *testing.B) {
 	start := func(b *testing.B) *Writer {
-		f := &Files{Dir: filepath.Join(b.TempDir(), "log"), Header: Header("SMTP Receive Protocol Log"), MaxSize: 1 << 30}
+		f := &Files{Dir: filepath.Join(b.TempDir(), "log"), Header: Header("SMTP Receive Protocol Log", time.Now()), MaxSize: 1 << 30}
 		w := NewWriter(f, "")
 		b.Cleanup(func() {
 			if err := w.Close(); err != nil {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/bridgehead-mail/bridgehead/internal/peers"
 )
@@ -26,7 +27,7 @@ func TestWriterOnFullDiskWithFiles(t *testing.T) {
 		if err := os.WriteFile(ballast, make([]byte, full), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		w := NewWriter(&Files{Dir: logs, Prefix: "RECV", Header: Header("SMTP Receive Protocol Log")}, "")
+		w := NewWriter(&Files{Dir: logs, Prefix: "RECV", Header: Header("SMTP Receive Protocol Log", time.Now())}, "")
 		var lost error
 		for range 30 {
 			w.Log(event("MAIL FROM:<" + strings.Repeat("a", 200) + "@example.com>"))

@@ -44,10 +44,11 @@ type Event struct {
 // Fields contains the names of the columns.
 const Fields = "date-time,connector-id,session-id,sequence-number,local-endpoint,remote-endpoint,event,data,context"
 
-// Header returns the first lines of each file. kind is "SMTP Receive Protocol
-// Log" or "SMTP Send Protocol Log".
-func Header(kind string) string {
-	return "#Software: Bridgehead\n#Version: 1.0\n#Log-type: " + kind + "\n#Fields: " + Fields + "\n"
+// Header returns the first lines of a file that begins at t. kind is "SMTP Receive
+// Protocol Log" or "SMTP Send Protocol Log". The lines are those of Exchange: its
+// tools skip them by their number.
+func Header(kind string, t time.Time) string {
+	return "#Software: Bridgehead\n#Version: 1.0\n#Log-type: " + kind + "\n#Date: " + FormatTime(t) + "\n#Fields: " + Fields + "\n"
 }
 
 // maxField is the length of the longest field, in bytes.
@@ -140,11 +141,13 @@ const (
 type Files = logfile.Files
 
 // New returns a Writer for a protocol log of the given kind. If w is a *Files
-// without Header or Prefix, New sets them.
+// without HeaderAt or Prefix, New sets them.
 func New(w io.Writer, kind, prefix string) *Writer {
-	header := Header(kind)
+	header := Header(kind, time.Now())
 	if f, ok := w.(*Files); ok && f != nil {
-		f.Header = cmp.Or(f.Header, header)
+		if f.HeaderAt == nil {
+			f.HeaderAt = func(t time.Time) string { return Header(kind, t) }
+		}
 		f.Prefix = cmp.Or(f.Prefix, prefix)
 		header = "" // Files writes it into each file
 	}

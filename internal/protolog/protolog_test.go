@@ -79,7 +79,7 @@ func FuzzOneLine(f *testing.F) {
 func TestWriterBuffersForASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out lockedBuffer
-		w := NewWriter(&out, Header("SMTP Receive Protocol Log"))
+		w := NewWriter(&out, Header("SMTP Receive Protocol Log", time.Now()))
 		w.Log(event("one"))
 		w.Log(event("two"))
 		synctest.Wait()
@@ -88,7 +88,7 @@ func TestWriterBuffersForASecond(t *testing.T) {
 		}
 		time.Sleep(bufferTime) // in the time of synctest
 		synctest.Wait()
-		if got := out.String(); !strings.HasPrefix(got, "#Software: Bridgehead\n") || strings.Count(got, "\n") != 6 {
+		if got := out.String(); !strings.HasPrefix(got, "#Software: Bridgehead\n") || strings.Count(got, "\n") != 7 {
 			t.Errorf("after a second: %q", got)
 		}
 		w.Log(event("three"))

@@ -1,6 +1,7 @@
 package tracking
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 	"time"
@@ -75,13 +76,13 @@ func (l *Log) record(e *queue.Event) record {
 		customData:              formatLabels(e.Labels),
 	}
 	if e.ID == "" && e.From != "" { // refused at MAIL
-		r[senderAddress], r[returnPath] = e.From, "<"+e.From+">"
+		r[senderAddress], r[returnPath] = e.From, e.From
 	}
 	if e.ID != "" {
 		r[totalBytes] = strconv.FormatInt(e.Size, 10)
 		r[recipientCount] = strconv.Itoa(len(to))
 		r[senderAddress] = e.From
-		r[returnPath] = "<" + e.From + ">"
+		r[returnPath] = cmp.Or(e.From, "<>")
 		r[directionality] = "Incoming"
 		if e.Origin.Identity != "" || e.System {
 			r[directionality] = "Originating"

@@ -61,7 +61,7 @@ func TestRefusedColumns(t *testing.T) {
 			map[int]string{eventID: "REJECT", eventSource: "SMTP", clientIP: "192.0.2.1", clientHostname: "pc.example.com", serverHostname: "relay.example.com",
 				connectorID: "in", recipientStatus: "550 5.7.1 No", recipientAddress: "", messageInfo: "count=312", sourceContext: "relay", recipientCount: "", returnPath: ""}},
 		{queue.Event{Kind: queue.EventReject, Origin: from, From: "a@example.org", Recipients: []queue.EventRecipient{{Reply: "550 5.7.1 No"}}},
-			map[int]string{senderAddress: "a@example.org", returnPath: "<a@example.org>", totalBytes: ""}},
+			map[int]string{senderAddress: "a@example.org", returnPath: "a@example.org", totalBytes: ""}},
 		{queue.Event{Kind: queue.EventQuarantine, ID: "m1", Related: "q@example.com", Recipients: []queue.EventRecipient{{Addr: "b@example.com"}}},
 			map[int]string{eventID: "QUARANTINE", eventSource: "AGENT", relatedRecipientAddress: "q@example.com", messageInfo: "event=1041", recipientCount: "1", returnPath: "<>"}},
 		{queue.Event{Kind: queue.EventReceive, ID: "m1", Priority: -3}, map[int]string{messageInfo: "event=1019; priority=-3"}},

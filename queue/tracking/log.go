@@ -70,7 +70,7 @@ func (l *Log) Write(events *queue.Subscription) error {
 	defer events.Close()
 	files := &logfile.Files{
 		Dir: l.Dir, Prefix: prefix, MaxSize: l.MaxSize, MaxAge: l.MaxAge, MaxDir: l.MaxDir,
-		Header: "#Software: Bridgehead\n#Version: 1.0\n#Log-type: Message Tracking Log\n#Fields: " + strings.Join(columns[:], ",") + "\n",
+		HeaderAt: header,
 	}
 	defer files.Close()
 	g := gathering{log: l, events: events}
@@ -86,6 +86,13 @@ func (l *Log) Write(events *queue.Subscription) error {
 		return fmt.Errorf("tracking: %w", g.err)
 	}
 	return nil
+}
+
+// header returns the first lines of a file that begins at t. They are those of
+// Exchange: its tools skip them by their number.
+func header(t time.Time) string {
+	return "#Software: Bridgehead\n#Version: 1.0\n#Log-type: Message Tracking Log\n#Date: " + protolog.FormatTime(t) +
+		"\n#Fields: " + strings.Join(columns[:], ",") + "\n"
 }
 
 // A gathering turns events into lines until it is time to write them.

@@ -147,7 +147,7 @@ func TestColumns(t *testing.T) {
 		received := receive[0]
 		id := receive[9]
 		for i, want := range []string{received, "192.0.2.1", "pc.example.com", "", "relay.example.com", "", "default", "SMTP", "RECEIVE", id,
-			"<bob@example.net>", "bob@example.net", "", "67", "1", "", "", `"Lunch", perhaps`, "alice@example.com", "<alice@example.com>", "event=1019", "Incoming"} {
+			"<bob@example.net>", "bob@example.net", "", "67", "1", "", "", `"Lunch", perhaps`, "alice@example.com", "alice@example.com", "event=1019", "Incoming"} {
 			if receive[i] != want {
 				t.Errorf("RECEIVE column %d: %q, want %q", i, receive[i], want)
 			}

@@ -63,7 +63,7 @@ func document(text []byte) (*yaml.Node, error) {
 	}
 	// A second document would not be used, for example if two files were joined.
 	if err := d.Decode(&second); err == nil {
-		return nil, fmt.Errorf("%d: a second document begins, after --- or ...", second.Line)
+		return nil, fmt.Errorf("%d: a second document (after --- or ...) would not be read", second.Line)
 	} else if !errors.Is(err, io.EOF) {
 		return nil, position(err)
 	}

@@ -35,7 +35,7 @@ func TestReadErrors(t *testing.T) {
 		"":                               "x.yaml:1: the file is empty",
 		"listen\n":                       "x.yaml:1: not a mapping",
 		"- listen\n":                     "x.yaml:1: not a mapping",
-		"a: 1\n---\nb: 2\n":              "a second document begins",
+		"a: 1\n---\nb: 2\n":              "a second document",
 		"a: 1\n...\nb: 2\n":              "x.yaml:",
 		"a: 1\nallow: {b: c}\n":          "x.yaml:2: allow: not a value",
 		"a: 1\nallow: [x, {b: c}]\n":     "x.yaml:2: allow: line 2 is not a value",
