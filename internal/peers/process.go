@@ -124,6 +124,12 @@ func (p *Process) Stop(t testing.TB) {
 	}
 }
 
+// Signal sends a signal to the command.
+func (p *Process) Signal(t testing.TB, s os.Signal) {
+	t.Helper()
+	check(t, p.cmd.Process.Signal(s))
+}
+
 // Kill kills the command: it has no time for a shutdown.
 func (p *Process) Kill() {
 	if p.cmd.ProcessState == nil {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -40,9 +41,10 @@ type Kit struct {
 // Fault reports that a setting is wrong. A nil error is no fault.
 func (k *Kit) Fault(setting string, err error) { k.fault(setting, err) }
 
-// Require reports that a setting is missing, unless set is true.
+// Require reports that a setting is missing, unless set is true or the setting has
+// another fault.
 func (k *Kit) Require(setting string, set bool) {
-	if !set {
+	if !set && !slices.Contains(k.wrong(), setting) {
 		k.Fault(setting, errors.New("is required"))
 	}
 }

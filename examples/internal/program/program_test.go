@@ -1,0 +1,305 @@
+package program
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/bridgehead-mail/bridgehead/internal/peers"
+	"github.com/bridgehead-mail/bridgehead/policy"
+	"github.com/bridgehead-mail/bridgehead/routing"
+	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
+)
+
+func TestMain(m *testing.M) {
+	if os.Getenv("PROGRAM_MAIN") != "" { // this test program as the command
+		(&Program{Name: "office", New: func() Gateway { return new(office) }, ReadFile: readLines}).Main()
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// An office accepts mail for its domains, and sends it to its server.
+type office struct {
+	listen, server, domains string
+}
+
+func (o *office) Define(f *flag.FlagSet) {
+	f.StringVar(&o.listen, "listen", ":25", "`address` to listen on")
+	f.StringVar(&o.server, "server", "", "`host` that takes the mail")
+	f.StringVar(&o.domains, "domains", "", "`file` with the domains")
+}
+
+func (o *office) Build(k *Kit) Rules {
+	k.Require("server", o.server != "")
+	k.Require("domains", o.domains != "")
+	srv, gate := k.Server("office"), &policy.Gate{}
+	for line := range strings.Lines(string(k.ReadFile("domains", o.domains))) {
+		if line = strings.TrimSpace(line); strings.Contains(line, " ") {
+			k.Fault("domains", errors.New("a line has more than one domain"))
+			continue
+		}
+		gate.Domains = append(gate.Domains, policy.Domain{Name: line})
+	}
+	k.Require("domains", len(gate.Domains) > 0)
+	table := k.Table(gate.Domains, k.Listen("listen", o.listen), routing.Connector{Name: "office", Spaces: []string{"*"}, SmartHosts: routing.SmartHosts(o.server)})
+	k.Install("domains", gate, srv)
+	return Rules{Receive: []Receive{{Server: srv, Address: o.listen}}, Table: table, Domains: gate.Domains}
+}
+
+// readLines reads lines of the form "name: value value".
+func readLines(path string, text []byte) (all []Setting, err error) {
+	n := 0
+	for line := range strings.Lines(string(text)) {
+		name, values, _ := strings.Cut(line, ":")
+		n++
+		all = append(all, Setting{Name: name, Values: strings.Fields(values), Line: n})
+	}
+	return all, nil
+}
+
+// A world is a running office.
+type world struct {
+	t                       *testing.T
+	config, domains, listen string
+	metrics                 string
+	server                  *smtptest.Server
+	p                       *peers.Process
+}
+
+func newWorld(t *testing.T, more ...string) *world {
+	w := &world{t: t, listen: peers.FreeAddr(t), metrics: peers.FreeAddr(t), server: smtptest.NewServer(t, nil), domains: peers.File(t, "example.com\n")}
+	w.config = peers.File(t, "")
+	w.configure("relay.example.com", more...)
+	w.p = peers.StartSelf(t, "PROGRAM_MAIN", 1, "-config", w.config)
+	w.logged("msg=metrics")
+	return w
+}
+
+// configure writes the configuration file.
+func (w *world) configure(hostname string, more ...string) {
+	w.t.Helper()
+	lines := append([]string{"hostname: " + hostname, "listen: " + w.listen, "server: " + w.server.Addr, "domains: " + w.domains,
+		"metrics: " + w.metrics, "spool: " + filepath.Join(filepath.Dir(w.config), "spool")}, more...)
+	w.write(w.config, strings.Join(lines, "\n")+"\n")
+}
+
+func (w *world) write(path, text string) {
+	w.t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// logged waits for a line of the log.
+func (w *world) logged(want string) {
+	w.t.Helper()
+	peers.Await(w.t, want, func() bool { return strings.Contains(w.p.Log(), want) })
+}
+
+// health returns the detail of the check "settings".
+func (w *world) health() string {
+	w.t.Helper()
+	answer, err := http.Get("http://" + w.metrics + "/readyz")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer http.DefaultClient.CloseIdleConnections()
+	defer answer.Body.Close()
+	var h struct {
+		OK     bool
+		Checks []struct{ Name, Detail string }
+	}
+	if err := json.NewDecoder(answer.Body).Decode(&h); err != nil || !h.OK {
+		w.t.Errorf("%v, %+v", err, h)
+	}
+	for _, c := range h.Checks {
+		if c.Name == "settings" {
+			return c.Detail
+		}
+	}
+	w.t.Errorf("no check of the settings: %+v", h)
+	return ""
+}
+
+// send sends a message in a new session and wants a reply to RCPT.
+func (w *world) send(to, want string) {
+	w.t.Helper()
+	smtptest.Talk(w.t, w.listen, fmt.Sprintf("S: 220\nC: HELO client.test\nS: 250\nC: MAIL FROM:<a@example.net>\nS: 250\nC: RCPT TO:<%s>\nS: %s\nC: QUIT\nS: 221", to, want))
+}
+
+// SIGHUP changes the rules of new sessions, and a session in the middle of DATA
+// continues.
+func TestReload(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	conn, err := net.Dial("tcp", w.listen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	smtptest.TalkOn(t, conn, `
+		S: 220
+		C: HELO client.test
+		S: 250
+		C: MAIL FROM:<a@example.net>
+		S: 250
+		C: RCPT TO:<b@example.com>
+		S: 250
+		C: DATA
+		S: 354
+		C: Subject: before
+	`)
+	w.send("b@example.org", "550")
+	w.write(w.domains, "example.com\nexample.org\n")
+	w.p.Signal(t, syscall.SIGHUP)
+	w.logged("msg=reloaded because=SIGHUP")
+	smtptest.TalkOn(t, conn, `
+		C:
+		C: .
+		S: 250
+		C: QUIT
+		S: 221
+	`)
+	w.send("b@example.org", "250")
+	if m := w.server.Inbox.Next(t); !strings.Contains(m.Text, "Subject: before") {
+		t.Errorf("the server received\n%s", m.Text)
+	}
+	w.p.Stop(t)
+}
+
+// A file that becomes invalid changes nothing. The log, and the health that the
+// console shows, name the setting. When the file is right again, it is read.
+func TestInvalidFile(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	if got := w.health(); got != "" {
+		t.Errorf("the settings: %s", got)
+	}
+	for _, text := range []string{"example.com example.org\n", ""} {
+		w.write(w.domains, text)
+		w.p.Signal(t, syscall.SIGHUP)
+		peers.Await(t, "the failure in the health", func() bool { return strings.Contains(w.health(), "wrong: domains") })
+		w.send("b@example.com", "250")
+	}
+	if err := os.Remove(w.domains); err != nil {
+		t.Fatal(err)
+	}
+	w.p.Signal(t, syscall.SIGHUP)
+	w.logged("no such file")
+	w.send("b@example.com", "250")
+	w.write(w.domains, "\ufeffexample.org\r\n") // by Notepad
+	w.logged(`msg=reloaded because="a file has changed"`)
+	w.send("b@example.org", "250")
+	if got := w.health(); got != "" {
+		t.Errorf("the settings after the reload: %s", got)
+	}
+	w.p.Stop(t)
+}
+
+// What a running gateway cannot change is an error with its line.
+func TestReloadOfFixedSetting(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.configure("other.example.com")
+	w.p.Signal(t, syscall.SIGHUP)
+	w.logged(w.config + ":1: hostname: cannot change without a restart")
+	w.listen = "127.0.0.1:9"
+	w.configure("relay.example.com")
+	w.p.Signal(t, syscall.SIGHUP)
+	w.logged(w.config + ":2: listen: cannot change without a restart")
+	w.p.Stop(t)
+}
+
+// Wrong settings are reported together, each with its line or its flag.
+func TestWrongSettings(t *testing.T) {
+	config := peers.File(t, "listen: 127.0.0.1:x\nserver:\nmax-size: 3elephants\ndomians: x\nmax-size: 3M\nrate: 1 2\nretry-now: true\nhostname: a..b\n")
+	got := peers.RefuseSelf(t, "PROGRAM_MAIN", "-config", config, "-check", "-cert", "x.pem")
+	for _, want := range []string{`:1: listen: "127.0.0.1:x"`, ":2: server: has no value", `:3: max-size: "3elephants" is not a size`, ":4: domians: is not a setting",
+		":5: max-size: is set twice, also in line 3", ":6: rate: has more than one value", ":7: retry-now: is not a setting", `:8: hostname: "a..b" is not a host name`,
+		"-spool: is required", "-domains: is required", "-cert: -cert and -key are required together"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in\n%s", want, got)
+		}
+	}
+}
+
+// -check reports what is probably wrong, and settings on the command line have
+// priority.
+func TestCheck(t *testing.T) {
+	config := peers.File(t, "listen: 127.0.0.1:0\nserver: 192.0.2.1\ndomains: "+peers.File(t, "example.com\n")+"\nhostname: relay.example.com\nspool: /nowhere\n")
+	p := Program{Name: "office", New: func() Gateway { return new(office) }, ReadFile: readLines}
+	var out, errs strings.Builder
+	if status := p.Run([]string{"-config", config, "-check"}, &out, &errs); status != 0 || !strings.Contains(out.String(), "warning: -listen 127.0.0.1:0: with port 0") ||
+		!strings.Contains(out.String(), "the settings are valid") {
+		t.Errorf("status %d\n%s%s", status, out.String(), errs.String())
+	}
+	if status := p.Run([]string{"-config", config, "-check", "-hostname", "10.0.0.1"}, &out, &errs); status != 2 || !strings.Contains(errs.String(), `-hostname: "10.0.0.1" is not a host name`) {
+		t.Errorf("status %d\n%s%s", status, out.String(), errs.String())
+	}
+}
+
+// A message that waits for its next attempt is tried at a start with -retry-now.
+func TestRetryNow(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.p.Stop(t)
+	spool := filepath.Join(t.TempDir(), "spool")
+	args := []string{"-listen", w.listen, "-domains", w.domains, "-hostname", "relay.example.com", "-spool", spool}
+	p := peers.StartSelf(t, "PROGRAM_MAIN", 1, append(args, "-server", "127.0.0.1:9")...)
+	smtptest.Talk(t, w.listen, "S: 220\nC: HELO c.test\nS: 250\nC: MAIL FROM:<a@example.net>\nS: 250\nC: RCPT TO:<b@example.com>\nS: 250\nC: DATA\nS: 354\nC: Subject: waits\nC:\nC: .\nS: 250\nC: QUIT\nS: 221")
+	peers.Await(t, "a failed attempt", func() bool { return strings.Contains(p.Log(), `msg="queue: deferred"`) })
+	p.Stop(t)
+	p = peers.StartSelf(t, "PROGRAM_MAIN", 1, append(args, "-server", w.server.Addr, "-retry-now")...)
+	if m := w.server.Inbox.Next(t); !strings.Contains(m.Text, "Subject: waits") {
+		t.Errorf("the server received\n%s", m.Text)
+	}
+	p.Stop(t)
+}
+
+// The files in the pickup folder are sent. The queue's logs are in the folder of
+// -logs.
+func TestPickup(t *testing.T) {
+	t.Parallel()
+	pickup := t.TempDir()
+	w := newWorld(t, "pickup: "+pickup)
+	w.write(filepath.Join(pickup, "x.tmp"), "From: a@example.com\nTo: b@example.com\nSubject: from a file\n\nhello\n")
+	if err := os.Rename(filepath.Join(pickup, "x.tmp"), filepath.Join(pickup, "x.eml")); err != nil {
+		t.Fatal(err)
+	}
+	if m := w.server.Inbox.Next(t); !strings.Contains(m.Text, "Subject: from a file") {
+		t.Errorf("the server received\n%s", m.Text)
+	}
+	w.p.Stop(t)
+	logs, err := filepath.Glob(filepath.Join(filepath.Dir(w.config), "spool", "logs", "tracking", "MSGTRK*.log"))
+	if err != nil || len(logs) != 1 {
+		t.Errorf("%v, %v", logs, err)
+	}
+}
+
+func TestSize(t *testing.T) {
+	for text, want := range map[string]Size{"1": 1, "36M": 36 << 20, "36 MiB": 36 << 20, "3K": 3 << 10, "2GiB": 2 << 30, "1G": 1 << 30} {
+		var s Size
+		if err := s.Set(text); err != nil || s != want {
+			t.Errorf("%q: %d, %v, want %d", text, s, err, want)
+		}
+		var again Size
+		if err := again.Set(s.String()); err != nil || again != s {
+			t.Errorf("%q: %s is %d, %v", text, s.String(), again, err)
+		}
+	}
+	for _, text := range []string{"", "M", "0", "-1", "1T", "1.5M", "99999999999G"} {
+		if err := new(Size).Set(text); err == nil {
+			t.Errorf("%q is no error", text)
+		}
+	}
+}
