@@ -58,7 +58,10 @@ func (o *Options) config(url string) (*pgxpool.Config, error) {
 	param("search_path", "pg_catalog")
 	// Compiling a statement takes longer than running one of the Store.
 	param("jit", "off")
-	// The server ends the session of a node that the network has cut off.
+	// The server ends the session of a node that the network has cut off, or that does
+	// not read its answers, for example because its process is stopped. Otherwise an
+	// open transaction of such a node could lock messages for long.
+	param("tcp_user_timeout", "30000")
 	param("tcp_keepalives_idle", "15")
 	param("tcp_keepalives_interval", "5")
 	param("tcp_keepalives_count", "3")

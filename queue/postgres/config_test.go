@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"errors"
+	"github.com/bridgehead-mail/bridgehead/internal/pgtest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -164,5 +165,19 @@ func TestOptionsThatCannotWork(t *testing.T) {
 	var none *Options
 	if o, err := none.withDefaults(); err != nil || o.Node == "" || o.Beat != 5e9 || o.DeadAfter != 15e9 || o.Connections != 8 {
 		t.Errorf("the defaults are %+v, %v", o, err)
+	}
+}
+
+// The server ends the sessions of nodes that are cut off or stopped, in time for others.
+func TestDeadSessionsEnd(t *testing.T) {
+	t.Parallel()
+	s := open(t, pgtest.Shared(t).TCP(pgtest.Database(t)), &Options{InsecureTLS: true, Connections: 3})
+	for name, want := range map[string]string{
+		"tcp_user_timeout": "30000", "tcp_keepalives_idle": "15", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3",
+		"idle_in_transaction_session_timeout": "30s",
+	} {
+		if got := one[string](t, s, `select current_setting($1)`, name); got != want {
+			t.Errorf("%s is %s, want %s", name, got, want)
+		}
 	}
 }

@@ -150,6 +150,16 @@ func (p *process) signal(s syscall.Signal) {
 	}
 }
 
+// stop stops the process, and waits until it is stopped.
+func (p *process) stop() {
+	p.t.Helper()
+	p.signal(syscall.SIGSTOP)
+	var status syscall.WaitStatus
+	if _, err := syscall.Wait4(p.cmd.Process.Pid, &status, syscall.WUNTRACED, nil); err != nil || !status.Stopped() {
+		p.t.Fatalf("the child process is not stopped: %v, %v", status, err)
+	}
+}
+
 // A process that is stopped for longer than DeadAfter and continues records nothing. It
 // logs that, and works as a new incarnation.
 func TestStoppedProcess(t *testing.T) {
@@ -167,7 +177,7 @@ func TestStoppedProcess(t *testing.T) {
 	}
 	old := incarnation()
 
-	child.signal(syscall.SIGSTOP)
+	child.stop()
 	// What it does first when it continues: it ends the delivery.
 	child.tell("finish one")
 	child.tell("remove one")
