@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -45,7 +46,7 @@ func (s *Store) Claim(ctx context.Context, c queue.Claim) ([]*queue.Message, err
 		}
 	}
 	if len(ms) > 0 {
-		return ms, nil // The error of a later part of the claim can wait. What is leased is leased.
+		return ms, nil // an error of a later part of the claim does not end these leases
 	}
 	return nil, err
 }
@@ -288,16 +289,11 @@ type row struct {
 
 // compare is the order of Claim.
 func (r *row) compare(o *row, leastUrgent bool) int {
-	urgency := int(o.prio) - int(r.prio)
-	switch {
-	case urgency != 0 && leastUrgent:
-		return -urgency
-	case urgency != 0:
-		return urgency
-	case r.before(o.position):
-		return -1
+	urgency := cmp.Compare(o.prio, r.prio)
+	if leastUrgent {
+		urgency = -urgency
 	}
-	return 1
+	return cmp.Or(urgency, cmp.Compare(r.ready, o.ready), cmp.Compare(r.id, o.id))
 }
 
 // lease runs a statement that leases messages, and adds the leases of c.Owner.

@@ -22,7 +22,7 @@ func (s *Store) Get(ctx context.Context, id string) (*queue.Message, error) {
 	if queue.ValidID(id) != nil {
 		return nil, queue.ErrNotFound
 	}
-	if err := s.settle(ctx); err != nil {
+	if err := s.settle(ctx, id); err != nil {
 		return nil, err
 	}
 	var r *row

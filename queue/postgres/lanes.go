@@ -30,9 +30,9 @@ func (p position) before(o position) bool {
 	return p.ready < o.ready || p.ready == o.ready && p.id < o.id
 }
 
-// lanes is what this node knows about where the lanes begin. A claim starts there. So
-// it costs nothing to skip lanes of hops that it must not claim, and it does not read
-// the rows before, which are dead: as long as a transaction with an old snapshot is
+// lanes has the places where the lanes begin. A claim starts there. So it costs nothing to
+// skip lanes of hops that it must not claim, and it does not read the rows before, which
+// are dead: as long as a transaction with an old snapshot is
 // open (a backup, for example), vacuum cannot remove the index entries of messages
 // that were claimed, and to find 100 messages behind 200,000 dead entries takes 18,000
 // pages.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // If the clock of the database is set back, waits become longer. A wait that seems to
@@ -19,10 +20,20 @@ const setBackSlack = time.Minute
 const clockSetBackSQL = `
 select coalesce(max(beat_at) > clock_timestamp() + $1 * interval '1 second', false) from bridgehead.node`
 
+// endWaitsGroup is how many messages one transaction makes due.
+const endWaitsGroup = 5000
+
+// endWaitsSQL makes a group of messages due. It skips those that another node is about to
+// change.
 const endWaitsSQL = `
-update bridgehead.message m set ready = n.now, due = n.now
-from (select coalesce($1::bigint, bridgehead.nanos()) as now) n
-where m.wait > 0 and m.ready > n.now and m.due - m.wait > n.now + $2`
+with present as (
+	select coalesce($1::bigint, bridgehead.nanos()) as now
+), late as (
+	select m.id from bridgehead.message m, present
+	where m.wait > 0 and m.ready > present.now and m.due - m.wait > present.now + $2
+	limit $3 for update of m skip locked
+)
+update bridgehead.message m set ready = present.now, due = present.now from late, present where m.id = late.id`
 
 // watchClock looks whether the clock of the database was set back while no node was
 // running. Later, the heartbeat shows that: see clock.measured.
@@ -40,16 +51,24 @@ func (s *Store) watchClock(ctx context.Context) error {
 	return err
 }
 
-// endWaits makes messages due if the clock of the database was set back.
+// endWaits makes messages due if the clock of the database was set back: one group at each
+// claim, so that no claim waits long.
 func (s *Store) endWaits(ctx context.Context) error {
 	if !s.clock.setBack.Swap(false) {
 		return nil
 	}
-	err := s.db.tx(ctx, func(b *pgx.Batch) { b.Queue(endWaitsSQL, s.clock.fixed(), int64(setBackSlack)) })
-	if err != nil {
-		s.clock.setBack.Store(true)
-		return err
+	var ended int64
+	err := s.db.tx(ctx, func(b *pgx.Batch) {
+		b.Queue(endWaitsSQL, s.clock.fixed(), int64(setBackSlack), endWaitsGroup).Exec(func(tag pgconn.CommandTag) error {
+			ended = tag.RowsAffected()
+			return nil
+		})
+	})
+	if err != nil || ended == endWaitsGroup {
+		s.clock.setBack.Store(true) // there may be more
 	}
-	s.lanes.forget()
-	return nil
+	if ended > 0 {
+		s.lanes.forget()
+	}
+	return err
 }
