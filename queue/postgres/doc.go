@@ -24,11 +24,6 @@
 // the last changes, and the limit may then be exceeded until nodes ask again. See
 // queue.LimitWithoutContact for nodes that cannot reach the database.
 //
-// # Not finished
-//
-// The package is not ready for use. It passes the tests of queuetest. These parts are
-// missing: no test stops nodes and servers under load.
-//
 // # Files
 //
 // open.go opens the database, migrate.go creates its tables (folder schema), put.go
