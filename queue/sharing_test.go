@@ -363,3 +363,35 @@ func TestLimitWithoutContact(t *testing.T) {
 		}
 	}
 }
+
+// A slowSharing is a store that takes long to divide limits.
+type slowSharing struct{ sharingStore }
+
+func (s slowSharing) ShareLimits(ctx context.Context, demands []queue.LimitDemand) ([]queue.LimitGrant, error) {
+	time.Sleep(200 * time.Millisecond)
+	return s.sharingStore.ShareLimits(ctx, demands)
+}
+
+// Only the first message for a hop waits for the store: a node keeps the slots of a hop
+// for which it has mail now and then.
+func TestSharedSteadyHop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		limits := new(clustertest.Limits)
+		c := newCluster(t, []string{"a", "b"}, func(n *testNode) {
+			n.q.Store = slowSharing{sharingStore{n, limits.Node(n.name)}}
+		})
+		defer c.shutdown()
+		a := c.node("a")
+		for i := range 100 {
+			begun := time.Now()
+			a.submit("alice@example.com", fmt.Sprintf("u%d@example.net", i))
+			for len(a.took()) == 0 {
+				a.after(10 * time.Millisecond)
+			}
+			if took := time.Since(begun); i > 0 && took > 10*time.Millisecond {
+				t.Errorf("message %d waited %v", i, took)
+			}
+			a.after(90 * time.Millisecond)
+		}
+	})
+}

@@ -17,6 +17,7 @@ import "time"
 // shared is the state of a hop whose limits are shared.
 type shared struct {
 	slots  int
+	peak   int    // the most attempts that could have been in progress since the last round
 	spans  []span // in order; the first may be over
 	wanted Demand // the last demand that was answered
 	listed bool   // in Scheduler.sharing
@@ -96,7 +97,7 @@ func (h *Hop) awaitSpan(now time.Time) bool {
 // demand returns what the node needs for a hop.
 func (h *Hop) demand(now time.Time) Demand {
 	d := Demand{Hop: h, Slots: h.most(), Rate: h.limits.Rate}
-	d.Want = min(h.inflight+h.n, d.Slots, max(2*h.window, h.inflight))
+	d.Want = min(max(h.inflight+h.n, h.shared.peak), d.Slots, max(2*h.window, h.inflight))
 	d.Have = max(h.inflight, min(h.shared.slots, d.Want))
 	if d.Rate > 0 && h.n > 0 {
 		h.awaitSpan(now) // drops what is over
@@ -115,6 +116,7 @@ func (s *Scheduler) needShare(h *Hop) {
 	if h.shared == nil || h.shared.urgent {
 		return
 	}
+	h.shared.peak = max(h.shared.peak, h.inflight+h.n)
 	d := h.demand(s.now)
 	was := &h.shared.wanted
 	more := d.Want > was.Want && d.Want > h.shared.slots || d.Begins > 0 && was.Begins == 0
@@ -157,6 +159,9 @@ func (s *Scheduler) Demands(now time.Time, all bool, most int) []Demand {
 	for _, h := range hops[:min(len(hops), most)] {
 		d := h.demand(now)
 		h.shared.slots = min(h.shared.slots, d.Have)
+		if all {
+			h.shared.peak = h.inflight + h.n
+		}
 		demands = append(demands, d)
 	}
 	return demands
