@@ -109,9 +109,9 @@ func (c *changes) add(ctx context.Context, id string, begin func() (*change, err
 		}
 		if g := c.collecting; g.has([]string{id}) {
 			if old := g.byID[id]; old.lease == x.lease && old.node == x.node && !old.remove {
-				n := len(old.recipients)
+				n := old.size()
 				set(old)
-				g.recipients += len(old.recipients) - n
+				g.recipients += old.size() - n
 				return nil
 			}
 		} else if !g.full() {
@@ -135,7 +135,7 @@ func (c *changes) insert(x *change) {
 	}
 	g.list = append(g.list, x)
 	g.byID[x.id] = x
-	if g.recipients += len(x.recipients); g.full() {
+	if g.recipients += x.size(); g.full() {
 		c.signal()
 	}
 }

@@ -146,7 +146,7 @@ const inlineContent = 4 << 20
 // ARRAY in the statements below are for the planner, which knows too little about the
 // sizes of the parts: it must always look rows up in their indexes.
 const claimedColumns = `
-select m.id, m.hop, m.prio, m.ready, m.due, m.wait, m.lease, m.interrupted, m.size, m.content, m.envelope, m.state, k.data, k.crc
+select m.id, m.hop, m.prio, m.ready, m.due, m.wait, m.lease, m.interrupted, m.size, m.content, m.envelope, m.state, ` + selectParts + `, k.data, k.crc
 from (select m.*, sum(m.size) over (order by m.size rows unbounded preceding) as total from claimed m) m
 left join lateral (
   select k.data, k.crc from bridgehead.content k
@@ -283,6 +283,8 @@ type row struct {
 	size, content int64
 	envelope      []byte
 	state         []byte
+	partCount     int // see selectParts
+	parts         [][]byte
 	chunk         []byte // the first of the content, if it was read
 	crc           *int32
 }
@@ -311,7 +313,7 @@ func (s *Store) lease(ctx context.Context, c *queue.Claim, statement func(node i
 			for rs.Next() {
 				r := &row{m: new(queue.Message)}
 				if err := rs.Scan(&r.m.ID, &r.hop, &r.prio, &r.ready, &r.due, &r.wait, &r.number, &r.interrupted, &r.size, &r.content,
-					&r.envelope, &r.state, &r.chunk, &r.crc); err != nil {
+					&r.envelope, &r.state, &r.partCount, &r.parts, &r.chunk, &r.crc); err != nil {
 					return err
 				}
 				r.id = r.m.ID
@@ -351,8 +353,12 @@ func (s *Store) addLeases(ctx context.Context, c *queue.Claim, node int64, rows 
 // messages decodes rows. Those that are damaged are put aside.
 func (s *Store) messages(ctx context.Context, rows []*row) (ms []*queue.Message) {
 	for _, r := range rows {
-		if err := s.decode(r); err != nil {
+		if err := s.decode(ctx, r); errors.Is(err, queue.ErrDamaged) {
 			s.putAside(ctx, r, err)
+			continue
+		} else if err != nil { // parts could not be read again
+			s.leases.release(r.id, r.number)
+			s.leasing.doubt()
 			continue
 		}
 		ms = append(ms, r.m)
@@ -361,11 +367,11 @@ func (s *Store) messages(ctx context.Context, rows []*row) (ms []*queue.Message)
 }
 
 // decode fills in the message of r.
-func (s *Store) decode(r *row) error {
+func (s *Store) decode(ctx context.Context, r *row) error {
 	if err := decodeEnvelope(r.m, r.envelope); err != nil {
 		return err
 	}
-	if _, err := decodeState(r.m, r.state, s.clock.ahead()); err != nil {
+	if err := s.decodeRecipients(ctx, r); err != nil {
 		return err
 	}
 	r.m.Interrupted += r.interrupted
@@ -377,9 +383,11 @@ func (s *Store) decode(r *row) error {
 const moveDamaged = `
 with m as (delete from bridgehead.message where id = $1 and lease = $2 returning *)
 insert into bridgehead.damaged (id, envelope, state, content)
-select m.id, m.envelope, m.state, (
+select m.id, m.envelope, m.state || coalesce((
+  select string_agg(k.data, ''::bytea order by k.n desc) from bridgehead.content k
+  where k.slot = m.slot and k.key = m.content and k.n < 0), ''::bytea), (
   select string_agg(k.data, ''::bytea order by k.n) from bridgehead.content k
-  where k.slot = m.slot and k.key = m.content and m.size <= 256 << 20)
+  where k.slot = m.slot and k.key = m.content and k.n >= 0 and m.size <= 256 << 20)
 from m`
 
 // putAside moves a leased message whose envelope cannot be read out of the queue.

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	"github.com/jackc/pgx/v5"
@@ -14,27 +15,29 @@ import (
 func (s *Store) Update(ctx context.Context, owner string, m *queue.Message, sched queue.Schedule) error {
 	return s.change(ctx, owner, m.ID, func(c *change) {
 		c.setMessage(m, sched, s.clock.due)
-		c.recipients = make([]*queue.Recipient, len(m.Recipients))
-		for i, r := range m.Recipients {
-			c.recipients[i] = copyRecipient(r)
-		}
+		c.recipients, c.part = copyRecipients(m.Recipients), nil
 	})
 }
 
-// UpdateRecipients implements [queue.RecipientUpdater]. Changes of one message that are
-// recorded together are written once, but with all recipients.
+// UpdateRecipients implements [queue.RecipientUpdater]. Of a message with many recipients,
+// it writes only those that have changed: see parts.go.
 func (s *Store) UpdateRecipients(ctx context.Context, owner string, m *queue.Message, changed []int, sched queue.Schedule) error {
 	return s.change(ctx, owner, m.ID, func(c *change) {
 		c.setMessage(m, sched, s.clock.due)
-		if c.recipients == nil {
-			c.recipients = make([]*queue.Recipient, len(m.Recipients))
-			changed = nil
-			for i, r := range m.Recipients {
-				c.recipients[i] = copyRecipient(r)
+		switch {
+		case c.recipients != nil: // Update waits in the same group
+			for _, i := range changed {
+				c.recipients[i] = copyRecipient(m.Recipients[i])
 			}
-		}
-		for _, i := range changed {
-			c.recipients[i] = copyRecipient(m.Recipients[i])
+		case len(m.Recipients) <= fewRecipients:
+			c.recipients = copyRecipients(m.Recipients)
+		default:
+			if c.part == nil {
+				c.part = make(map[int]*queue.Recipient, len(changed))
+			}
+			for _, i := range changed {
+				c.part[i] = copyRecipient(m.Recipients[i])
+			}
 		}
 	})
 }
@@ -42,8 +45,16 @@ func (s *Store) UpdateRecipients(ctx context.Context, owner string, m *queue.Mes
 // Remove implements [queue.Store]. It returns before the removal is in the database.
 func (s *Store) Remove(ctx context.Context, owner, id string) error {
 	return s.change(ctx, owner, id, func(c *change) {
-		c.remove, c.recipients, c.schedule = true, nil, queue.Schedule{}
+		c.remove, c.recipients, c.part, c.schedule = true, nil, nil, queue.Schedule{}
 	})
+}
+
+func copyRecipients(rs []*queue.Recipient) []*queue.Recipient {
+	cs := make([]*queue.Recipient, len(rs))
+	for i, r := range rs {
+		cs[i] = copyRecipient(r)
+	}
+	return cs
 }
 
 func copyRecipient(r *queue.Recipient) *queue.Recipient {
@@ -60,7 +71,8 @@ type change struct {
 	refused     bool // Put has returned an error for this message: see discard
 	ended       bool // it is recorded, or given up
 
-	recipients  []*queue.Recipient
+	recipients  []*queue.Recipient       // all of them; nil if part has those that have changed
+	part        map[int]*queue.Recipient // by their index
 	interrupted int
 	schedule    queue.Schedule
 	hop         int32 // as in the table message, like all below
@@ -69,6 +81,9 @@ type change struct {
 	due         *int64
 	wait        int64
 }
+
+// size is how many recipients c has.
+func (c *change) size() int { return len(c.recipients) + len(c.part) }
 
 func (c *change) setMessage(m *queue.Message, sched queue.Schedule, due func(queue.Schedule) (int64, *int64, int64)) {
 	c.interrupted, c.schedule, c.prio = m.Interrupted, sched, priority(m)
@@ -122,12 +137,25 @@ with updated as (
 	update bridgehead.message m
 	set hop = new.hop, ready = new.ready, due = new.due, wait = new.wait,
 		volatile = case when new.volatile then new.node end, node = case when new.leased then new.node end,
-		attempted = new.attempted, rcpts = new.rcpts::bigint[], state = new.state
+		attempted = new.attempted, rcpts = new.rcpts::bigint[], state = new.state, whole = m.part
 	from unnest($2::text[], $3::bigint[], $4::bigint[], $5::integer[], $6::bigint[], $7::bigint[], $8::bigint[],
 		$9::boolean[], $10::boolean[], $11::boolean[], $12::text[], $13::bytea[]) as new (id, node, lease, hop, ready, due,
 		wait, volatile, leased, attempted, rcpts, state)
 	where m.id = new.id and m.lease = new.lease and (m.node = new.node or m.node is null)
 	returning m.id),
+parted as (
+	update bridgehead.message m
+	set hop = new.hop, ready = new.ready, due = new.due, wait = new.wait,
+		volatile = case when new.volatile then new.node end, node = case when new.leased then new.node end,
+		attempted = m.attempted or new.attempted, part = m.part + 1
+	from unnest($17::text[], $18::bigint[], $19::bigint[], $20::integer[], $21::bigint[], $22::bigint[], $23::bigint[],
+		$24::boolean[], $25::boolean[], $26::boolean[], $27::bytea[], $28::integer[]) as new (id, node, lease, hop, ready, due,
+		wait, volatile, leased, attempted, data, crc)
+	where m.id = new.id and m.lease = new.lease and (m.node = new.node or m.node is null)
+	returning m.id, m.slot, m.content, m.part, new.data, new.crc),
+part as (
+	insert into bridgehead.content (slot, key, n, crc, data)
+	select slot, content, -part, crc, data from parted),
 removed as (
 	delete from bridgehead.message m
 	using unnest($14::text[], $15::bigint[], $16::bigint[]) as old (id, node, lease)
@@ -135,50 +163,75 @@ removed as (
 	returning m.id)
 insert into bridgehead.outcome (key, missing)
 values ($1, array(
-	select n from unnest($2 || $14) with ordinality as all_ids (id, n)
+	select n from unnest($2 || $17 || $14) with ordinality as all_ids (id, n)
 	where not exists (select from updated where updated.id = all_ids.id)
+	and not exists (select from parted where parted.id = all_ids.id)
 	and not exists (select from removed where removed.id = all_ids.id)))
 returning missing`
 
 // A changeRows is a group of changes as the parameters of recordChanges.
 type changeRows struct {
-	updated, removed []*change // missing counts the updated ones first
-	args             []any
+	updated, parted, removed []*change // in the order of missing
+	args                     []any
 }
 
 // changeRows encodes changes. It may need the database to find the numbers of next hops.
 func (s *Store) changeRows(ctx context.Context, cs []*change) (*changeRows, error) {
 	rows := new(changeRows)
 	for _, c := range cs {
-		if c.remove {
+		switch {
+		case c.remove:
 			rows.removed = append(rows.removed, c)
-		} else {
+		case c.recipients == nil:
+			rows.parted = append(rows.parted, c)
+		default:
 			rows.updated = append(rows.updated, c)
 		}
 	}
-	n := len(rows.updated)
-	ids, nodes, leases := changeKeys(rows.updated)
+	updated, err := s.updateColumns(ctx, rows.updated)
+	if err != nil {
+		return nil, err
+	}
+	parted, err := s.updateColumns(ctx, rows.parted)
+	if err != nil {
+		return nil, err
+	}
+	rcpts, states := make([]string, len(rows.updated)), make([][]byte, len(rows.updated))
+	for i, c := range rows.updated {
+		m := &queue.Message{ID: c.id, Recipients: c.recipients, Interrupted: c.interrupted - c.seen}
+		if states[i], err = encodeState(m, c.schedule, s.clock.ahead()); err != nil {
+			return nil, &dataError{err}
+		}
+		rcpts[i] = arrayText(s.hash.recipients(c.recipients))
+	}
+	parts, crcs := make([][]byte, len(rows.parted)), make([]int32, len(rows.parted))
+	for i, c := range rows.parted {
+		if parts[i], err = s.encodePart(c.id, c.part, c.interrupted-c.seen); err != nil {
+			return nil, &dataError{err}
+		}
+		crcs[i] = crc(parts[i])
+	}
+	removedIDs, removedNodes, removedLeases := changeKeys(rows.removed)
+	rows.args = slices.Concat(updated, []any{rcpts, states, removedIDs, removedNodes, removedLeases}, parted, []any{parts, crcs})
+	return rows, nil
+}
+
+// updateColumns returns the columns that all updates have, from id to attempted.
+func (s *Store) updateColumns(ctx context.Context, cs []*change) ([]any, error) {
+	n := len(cs)
+	ids, nodes, leases := changeKeys(cs)
 	hops, readies, dues, waits := make([]int32, n), make([]int64, n), make([]*int64, n), make([]int64, n)
 	volatiles, leaseds, attempteds := make([]bool, n), make([]bool, n), make([]bool, n)
-	rcpts, states := make([]string, n), make([][]byte, n)
-	ahead := s.clock.ahead()
-	for i, c := range rows.updated {
+	for i, c := range cs {
 		var err error
 		if c.hop, err = s.hops.id(ctx, c.schedule.Hop); err != nil {
 			return nil, err
 		}
-		m := &queue.Message{ID: c.id, Recipients: c.recipients, Interrupted: c.interrupted - c.seen}
-		if states[i], err = encodeState(m, c.schedule, ahead); err != nil {
-			return nil, &dataError{err}
-		}
 		hops[i], readies[i], dues[i], waits[i] = c.hop, c.ready, c.due, c.wait
-		volatiles[i], leaseds[i], attempteds[i] = s.clock.resets(c.schedule, c.due), c.schedule.Owner != "", attempted(c.recipients)
-		rcpts[i] = arrayText(s.hash.recipients(c.recipients))
+		volatiles[i], leaseds[i] = s.clock.resets(c.schedule, c.due), c.schedule.Owner != ""
+		attempteds[i] = attempted(c.recipients) || attempted(slices.Collect(maps.Values(c.part)))
 	}
-	removedIDs, removedNodes, removedLeases := changeKeys(rows.removed)
-	rows.args = []any{ids, nodes, leases, hops, readies, dues, waits, volatiles, leaseds, attempteds, rcpts, states,
-		removedIDs, removedNodes, removedLeases}
-	return rows, nil
+	return []any{ids, nodes, leases, hops, readies, dues, waits, volatiles, leaseds, attempteds}, nil
 }
 
 func changeKeys(cs []*change) (ids []string, nodes, leases []int64) {
@@ -204,7 +257,7 @@ func (s *Store) record(ctx context.Context, cs []*change, doubt func(error)) err
 	if err != nil {
 		return err
 	}
-	for i, c := range slices.Concat(rows.updated, rows.removed) {
+	for i, c := range slices.Concat(rows.updated, rows.parted, rows.removed) {
 		c.ended = true
 		if slices.Contains(g.missing, int64(i+1)) {
 			s.unrecorded(c)

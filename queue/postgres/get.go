@@ -9,7 +9,7 @@ import (
 )
 
 const getSQL = `
-select m.size, m.content, m.interrupted, m.envelope, m.state, k.data, k.crc
+select m.size, m.content, m.interrupted, m.envelope, m.state, ` + selectParts + `, k.data, k.crc
 from bridgehead.message m
 left join bridgehead.content k on k.slot = m.slot and k.key = m.content and k.n = 0
 where m.id = $1`
@@ -33,7 +33,7 @@ func (s *Store) Get(ctx context.Context, id string) (*queue.Message, error) {
 				return rows.Err()
 			}
 			r = &row{m: &queue.Message{ID: id}, position: position{id: id}}
-			return rows.Scan(&r.size, &r.content, &r.interrupted, &r.envelope, &r.state, &r.chunk, &r.crc)
+			return rows.Scan(&r.size, &r.content, &r.interrupted, &r.envelope, &r.state, &r.partCount, &r.parts, &r.chunk, &r.crc)
 		})
 	})
 	if err != nil {
@@ -42,7 +42,7 @@ func (s *Store) Get(ctx context.Context, id string) (*queue.Message, error) {
 	if r == nil {
 		return nil, queue.ErrNotFound
 	}
-	if err := s.decode(r); err != nil {
+	if err := s.decode(ctx, r); err != nil {
 		return nil, err
 	}
 	return r.m, nil

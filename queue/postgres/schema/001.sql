@@ -68,6 +68,8 @@ create table bridgehead.message (
   attempted boolean not null,
   slot      smallint not null,            -- of its content
   content   bigint not null,              -- key of its content
+  part      integer not null default 0,   -- number of the last part of its recipients: see parts.go
+  whole     integer not null default 0,   -- number of the last part that state includes
   sender    bigint not null,              -- hash of the address: see address.go
   rcpts     bigint[] not null,            -- hashes of the addresses that wait (see queue.Searcher)
   envelope  bytea not null,               -- what never changes: JSON and a checksum
@@ -90,7 +92,7 @@ create index message_volatile on bridgehead.message (volatile) where volatile is
 create table bridgehead.content (
   slot smallint not null,
   key  bigint not null,  -- message.content
-  n    integer not null, -- number of the chunk, from 0
+  n    integer not null, -- number of the chunk, from 0; below 0: a part of the recipients, see parts.go
   crc  integer not null, -- CRC-32C of data
   data bytea not null,   -- 256 KiB; less in the last chunk
   primary key (slot, key, n)
