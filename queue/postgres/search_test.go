@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"fmt"
 	"regexp"
 	"slices"
 	"strconv"
@@ -89,17 +88,19 @@ func searchPlan(t testing.TB, s *Store, statement string, args ...any) (plan str
 // for 100 hops. The first 20 are leased, and a half waits for a retry.
 func fillMixed(t testing.TB, s *Store, n int) {
 	t.Helper()
-	for _, statement := range []string{
-		`insert into bridgehead.hop (id, connector, destination) select i, '', 'd' || i || '.example' from generate_series(1, 100) i`,
-		fmt.Sprintf(`insert into bridgehead.message
-			(id, hop, prio, ready, wait, node, lease, size, received, attempted, slot, content, sender, rcpts, envelope, state)
-			select 'm' || lpad(i::text, 8, '0'), 1 + i %% 100, 0, i, 0, case when i <= 20 then 7 end, 0, 4096, i, i %% 2 = 0, 0, i,
-				hashint8extended(i %% 1000, 1), array[hashint8extended(i, 2)], decode(repeat('00', 300), 'hex'), decode(repeat('00', 300), 'hex')
-			from generate_series(1, %d) i`, n),
-	} {
-		if err := s.db.tx(t.Context(), func(b *pgx.Batch) { b.Queue(statement) }); err != nil {
+	run := func(statement string, args ...any) {
+		t.Helper()
+		if err := s.db.tx(t.Context(), func(b *pgx.Batch) { b.Queue(statement, args...) }); err != nil {
 			t.Fatal(err)
 		}
+	}
+	run(`insert into bridgehead.hop (id, connector, destination) select i, '', 'd' || i || '.example' from generate_series(1, 100) i`)
+	for first := 1; first <= n; first += 20_000 { // a statement must end in time
+		run(`insert into bridgehead.message
+			(id, hop, prio, ready, wait, node, lease, size, received, attempted, slot, content, sender, rcpts, envelope, state)
+			select 'm' || lpad(i::text, 8, '0'), 1 + i % 100, 0, i, 0, case when i <= 20 then 7 end, 0, 4096, i, i % 2 = 0, 0, i,
+				hashint8extended(i % 1000, 1), array[hashint8extended(i, 2)], decode(repeat('00', 300), 'hex'), decode(repeat('00', 300), 'hex')
+			from generate_series($1::bigint, $2::bigint) i`, first, min(first+19_999, n))
 	}
 	if err := s.runVacuum(t.Context()); err != nil {
 		t.Fatal(err)
