@@ -81,7 +81,7 @@ func (w *world) inFlight(p *Part) bool {
 			return false
 		}
 	}
-	for _, l := range p.Hop.queued {
+	for _, l := range append(p.Hop.queued[:], w.s.alone.parts) {
 		for q := l.first; q != nil; q = q.next {
 			if q == p {
 				return false
