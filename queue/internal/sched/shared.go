@@ -236,8 +236,10 @@ func (s *Scheduler) loseShares() {
 }
 
 // Trim puts the parts back to the store that wait here for long, so that other nodes can
-// deliver them. A hop keeps what it delivers in about two seconds, and some more. The
-// driver calls it about once a second if there are other nodes.
+// deliver them. A hop keeps what it delivers in about two seconds, and some more. It
+// keeps all if it has fewer slots than it wants: then other nodes have mail for the hop
+// too, and its limit holds the mail of all nodes back. The driver calls Trim about once a
+// second if there are other nodes.
 func (s *Scheduler) Trim(now time.Time) {
 	s.now = now
 	for _, h := range s.sharing {
@@ -245,6 +247,9 @@ func (s *Scheduler) Trim(now time.Time) {
 		h.shared.waited, h.shared.ended, h.shared.keep = h.n > 0, 0, 0
 		if !waited || h.n == 0 {
 			continue // it has not been measured for a whole second
+		}
+		if h.shared.slots < h.shared.wanted.Want {
+			continue
 		}
 		h.shared.keep = max(keepLeast, 4*h.usable(), 2*ended)
 		if h.n > h.shared.keep {
