@@ -17,6 +17,9 @@ import (
 // accounts maps account names to bcrypt hashes of their passwords.
 type accounts map[string][]byte
 
+// bcryptLen is the length of a bcrypt hash.
+const bcryptLen = 60
+
 // readAccounts reads a file of `htpasswd -B`: one name:hash a line. It ignores
 // empty lines and lines that begin with #.
 func readAccounts(path string) (accounts, error) {
@@ -25,17 +28,25 @@ func readAccounts(path string) (accounts, error) {
 		return nil, err
 	}
 	defer f.Close()
-	a := accounts{}
+	a, seen := accounts{}, map[string]int{}
 	lines := bufio.NewScanner(f)
 	for n := 1; lines.Scan(); n++ {
-		line := strings.TrimSpace(lines.Text())
+		line := strings.TrimSpace(strings.TrimPrefix(lines.Text(), "\ufeff"))
 		if line == "" || line[0] == '#' {
 			continue
 		}
 		name, hash, _ := strings.Cut(line, ":")
-		if _, err := bcrypt.Cost([]byte(hash)); err != nil || name == "" { // the error must not contain the line: it is secret
+		// The errors must not contain the line: it is secret.
+		if _, err := bcrypt.Cost([]byte(hash)); err != nil || name == "" {
 			return nil, fmt.Errorf("%s:%d: want name:hash with a bcrypt hash, as from htpasswd -B", path, n)
 		}
+		if len(hash) != bcryptLen {
+			return nil, fmt.Errorf("%s:%d: there is text after the hash", path, n)
+		}
+		if first := seen[name]; first > 0 {
+			return nil, fmt.Errorf("%s:%d: the name is also in line %d", path, n, first)
+		}
+		seen[name] = n
 		a[name] = []byte(hash)
 	}
 	if err := lines.Err(); err != nil {

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/crypto/bcrypt"
+
 	"github.com/bridgehead-mail/bridgehead/policy/policytest"
 	"github.com/bridgehead-mail/bridgehead/queue"
 	"github.com/bridgehead-mail/bridgehead/routing"
@@ -40,6 +42,19 @@ func TestErrorsByLine(t *testing.T) {
 		{"hostname: edge.example.com => hostnam: edge.example.com", "hostnam:", `unknown setting "hostnam"`},
 		{"hostname: edge.example.com => hostname: a: b", "hostname: a", "mapping values are not allowed"},
 		{"hostname: edge.example.com => hostname:", "hostname:", "hostname: is required"},
+		{"hostname: edge.example.com => hostname: a..b", "hostname:", `"a..b"`},
+		{"hostname: edge.example.com => hostname: -x", "hostname:", `"-x" is not a host name`},
+		{"hostname: edge.example.com => hostname: 10.0.0.1", "hostname:", `"10.0.0.1" is not a host name`},
+		{"hostname: edge.example.com => hostname: edge_1", "hostname:", `"edge_1" is not a host name`},
+		{"listen: 127.0.0.1:2526 => listen: 127.0.0.1:2525", "really \"10.0.0.1:25", "127.0.0.1:2525 is also used by receive.internet"},
+		{"listen: 127.0.0.1:2526 => listen: :2525", "really \"10.0.0.1:25", ":2525 is also used by receive.internet"},
+		{"filters:\n => ---\nfilters:\n", "---", "a second document"},
+		{"filters:\n => ...\n---\nfilters:\n", "---", "a second document"},
+		{"recipients: [alice, bob, postmaster, abuse] => recipients: []", "recipients: []", "domains[0].recipients: has no recipients"},
+		{"recipients: [alice, bob, postmaster, abuse] => recipients:", "    recipients:", "domains[0].recipients: has no recipients"},
+		{"recipients: [alice, bob, postmaster, abuse] => recipients: ~", "recipients: ~", "domains[0].recipients: has no recipients"},
+		{"recipients: [alice, bob, postmaster, abuse] => recipients: [~]", "recipients: [~]", "domains[0].recipients: has no recipients"},
+		{"recipients: [alice, bob, postmaster, abuse] => recipients-file:", "recipients-file:", "domains[0].recipients-file: has no name"},
 		{"spool: spool => spool: \"\"", "spool: \"\"", "spool: is required"},
 		{"# console:\n#   address: 127.0.0.1:8025 => console:\n  address: \":8025\"", "console:", "console: Address: :8025 can be reached from other hosts"},
 		{"dns: [] => dns: [127.0.0.1, ns.example.com]", "dns:", `dns[1]: "ns.example.com" is not an address`},
@@ -83,10 +98,7 @@ func TestErrorsByLine(t *testing.T) {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		r, err := load(path)
-		if err == nil {
-			_, err = newRules(r, forCheck(r))
-		}
+		_, err := loadValid(path)
 		where := fmt.Sprintf("%s:%d: ", path, lineOf(t, text, c.at))
 		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), where) {
 			t.Errorf("%s:\n%v\nwant %q at %q", c.change, err, c.want, where)
@@ -196,5 +208,35 @@ func TestUnit(t *testing.T) {
 	}
 	if out, err := exec.Command(analyze, "verify", path).CombinedOutput(); err != nil || len(out) > 0 {
 		t.Errorf("systemd-analyze: %v\n%s", err, out)
+	}
+}
+
+// Accounts whose lines would be understood in another way than an administrator
+// expects are errors. They name the line, not the text.
+func TestAccountsFile(t *testing.T) {
+	hash, err := bcrypt.GenerateFromPassword([]byte("sesame"), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]string{
+		"\ufeffsrv:HASH\r\n":              "", // by Notepad
+		"srv:HASH\n# srv:HASH\n":          "",
+		"srv:HASHjunk\n":                  ":1: there is text after the hash",
+		"srv:HASH:extra field\n":          ":1: there is text after the hash",
+		"a:HASH\nsrv:HASH\na:HASH\n":      ":3: the name is also in line 1",
+		"srv:sesame\n":                    ":1: want name:hash",
+		"srv:" + string(hash[:58]) + "\n": ":1: want name:hash",
+	} {
+		path := filepath.Join(t.TempDir(), "accounts")
+		if err := os.WriteFile(path, []byte(strings.ReplaceAll(text, "HASH", string(hash))), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		a, err := readAccounts(path)
+		switch {
+		case want == "" && (err != nil || a.check(t.Context(), nil, "srv", "sesame") != nil):
+			t.Errorf("%q: %v", text, err)
+		case want != "" && (err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "sesame")):
+			t.Errorf("%q: %v, want %q", text, err, want)
+		}
 	}
 }

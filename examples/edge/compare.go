@@ -28,7 +28,7 @@ func candidate(path string) (*compare.Candidate, error) {
 	if err != nil {
 		return nil, err
 	}
-	domains := c.accepted()
+	domains := c.accepted(nil)
 	return &compare.Candidate{Name: path, Table: r.table, Domains: domains}, c.err()
 }
 

@@ -58,7 +58,8 @@ type config struct {
 		AuditDir  string `yaml:"audit"`
 	}
 
-	source `yaml:"-"`
+	source   `yaml:"-"`
+	warnings []string // of a check
 }
 
 type domain struct {
@@ -124,8 +125,23 @@ func load(path string) (*config, error) {
 		c.syntax(err)
 	} else if err := yaml.Unmarshal(text, &c.root); err != nil { // again, for the line numbers
 		c.syntax(err)
+	} else {
+		c.end(d)
 	}
 	return c, c.err()
+}
+
+// end reports a second document, which would not be read, for example if two files
+// were joined.
+func (s *source) end(d *yaml.Decoder) {
+	var more yaml.Node
+	switch err := d.Decode(&more); {
+	case errors.Is(err, io.EOF):
+	case err != nil:
+		s.syntax(err)
+	default:
+		s.faults = append(s.faults, fault{max(more.Line, 1), "a second document (after --- or ...) would not be read"})
+	}
 }
 
 // console returns the flags of the console.
@@ -138,6 +154,7 @@ func (c *config) server() {
 			c.fault(path, errors.New("is required"))
 		}
 	}
+	c.hostname()
 	for path, value := range map[string]string{"receive.internet.listen": c.Receive.Internet.Listen,
 		"receive.organization.listen": c.Receive.Organization.Listen} {
 		_, err := listenAddr(value)
@@ -150,6 +167,16 @@ func (c *config) server() {
 		_, err := netip.ParseAddrPort(s)
 		if _, e := netip.ParseAddr(s); e != nil && err != nil {
 			c.fault(fmt.Sprintf("dns[%d]", i), fmt.Errorf("%q is not an address with or without a port", s))
+		}
+	}
+}
+
+// hostname checks the host name before other parts use it.
+func (c *config) hostname() {
+	err := (&gateway.Gateway{Hostname: c.Hostname}).Validate() // it also reports that there is no queue
+	for _, one := range err.(interface{ Unwrap() []error }).Unwrap() {
+		if f := one.(*gateway.Finding); f.Subject == "Hostname" {
+			c.fault("hostname", errors.New(f.Text))
 		}
 	}
 }

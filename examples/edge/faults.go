@@ -50,6 +50,20 @@ var (
 	unknown = regexp.MustCompile(`^field (\S+) not found in type `)
 )
 
+// has reports whether the file has a setting, which may be empty.
+func (s *source) has(path string) bool {
+	if len(s.root.Content) == 0 {
+		return false
+	}
+	node := s.root.Content[0]
+	for _, name := range step.FindAllString(path, -1) {
+		if _, node = child(node, name); node == nil {
+			return false
+		}
+	}
+	return true
+}
+
 // line returns the line of the value or, if it is missing, of the innermost part
 // that exists.
 func (s *source) line(path string) int {

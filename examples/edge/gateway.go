@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 
 	"github.com/bridgehead-mail/bridgehead/policy/gateway"
 	"github.com/bridgehead-mail/bridgehead/policy/gateway/compare"
@@ -51,6 +52,7 @@ func newEdge(path string, c *config, reload <-chan os.Signal, log *slog.Logger) 
 		Tracking:  &tracking.Log{Dir: filepath.Join(c.Logs, "tracking")},
 		Closers:   []io.Closer{router, store, received, sent},
 	}
+	relay.Parts = append(relay.Parts, e)
 	e.internet, e.organization = relay.Listeners[0], relay.Listeners[1]
 	if web := c.console().Install(relay); web != nil {
 		web.Candidate = func(context.Context) (*compare.Candidate, error) { return candidateFile(path + ".new") }
@@ -71,6 +73,8 @@ type edge struct {
 	config *config // in use
 	parts  parts
 	log    *slog.Logger
+
+	failed atomic.Pointer[string] // why the last reload failed, for the console; nil: it did not
 
 	router                 *routing.Router
 	queue                  *queue.Queue
@@ -95,13 +99,29 @@ func (e *edge) reloads(ctx context.Context, when <-chan os.Signal) error {
 	for {
 		select {
 		case <-when:
+			e.failed.Store(nil)
 			if err := e.reload(); err != nil {
+				text := "the last reload failed, see the log; the previous configuration stays in use"
+				e.failed.Store(&text)
 				e.log.Error("not reloaded, the previous configuration stays in use", "error", err)
 			}
 		case <-ctx.Done():
 			return nil
 		}
 	}
+}
+
+// Inherit implements gateway.Inheritor: an edge inherits nothing.
+func (e *edge) Inherit(gateway.Defaults) {}
+
+// Health reports a reload that has failed. The gateway works with the previous
+// configuration, so it is healthy.
+func (e *edge) Health() gateway.HealthCheck {
+	h := gateway.HealthCheck{Name: "settings", OK: true}
+	if text := e.failed.Load(); text != nil {
+		h.Detail = *text
+	}
+	return h
 }
 
 // reload loads the file and applies it completely or, after an error, not at all.

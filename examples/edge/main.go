@@ -49,6 +49,7 @@ import (
 	"syscall"
 
 	"github.com/bridgehead-mail/bridgehead/policy/gateway"
+	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
 func main() {
@@ -81,9 +82,13 @@ func main() {
 
 // report checks the file for -check and returns the exit status.
 func report(path string) int {
-	if _, err := loadValid(path); err != nil {
+	c, err := loadValid(path)
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 2
+	}
+	for _, text := range c.warnings {
+		fmt.Println("warning:", text)
 	}
 	fmt.Printf("%s is valid\n", path)
 	return 0
@@ -96,6 +101,10 @@ func loadValid(path string) (*config, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, err = newRules(c, forCheck(c))
-	return c, err
+	p := forCheck(c)
+	r, err := newRules(c, p)
+	if err != nil {
+		return nil, err
+	}
+	return c, c.whole(r, p.queue.(*queue.Queue))
 }

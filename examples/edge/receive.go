@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -45,7 +46,7 @@ func newRules(c *config, p parts) (*rules, error) {
 	r.organization = &smtpserver.Server{Name: "organization", TLSConfig: cert,
 		ContentFile: p.contentFile, Logger: p.log, ProtocolLog: p.received}
 
-	strangers := &policy.Gate{Domains: c.accepted(), Resolver: p.resolver, Queue: p.queue}
+	strangers := &policy.Gate{Domains: c.accepted(p.log), Resolver: p.resolver, Queue: p.queue}
 	c.filter(strangers, p.resolver)
 	// This gate has no accepted domains: a client that is not of the
 	// organization cannot use this listener to avoid the filters.
@@ -66,14 +67,26 @@ func (c *config) certificate() *tls.Config {
 	if c.Certificate == "" && c.Key == "" {
 		return nil
 	}
-	pair, err := tls.LoadX509KeyPair(c.Certificate, c.Key)
+	cert, err1 := readFile(c.Certificate)
+	key, err2 := readFile(c.Key)
+	if err := errors.Join(err1, err2); err != nil {
+		c.fault("certificate", err)
+		return nil
+	}
+	pair, err := tls.X509KeyPair(cert, key)
 	c.fault("certificate", err)
 	return &tls.Config{Certificates: []tls.Certificate{pair}}
 }
 
+// readFile reads a file without the byte order mark that editors of Windows write.
+func readFile(path string) ([]byte, error) {
+	text, err := os.ReadFile(path)
+	return bytes.TrimPrefix(text, []byte("\ufeff")), err
+}
+
 // accepted returns the accepted domains. It checks each one together with those
 // before it, so that the error names the faulty one.
-func (c *config) accepted() (all []policy.Domain) {
+func (c *config) accepted(log *slog.Logger) (all []policy.Domain) {
 	kinds := map[string]policy.Kind{"": policy.Authoritative}
 	for _, k := range []policy.Kind{policy.Authoritative, policy.InternalRelay, policy.ExternalRelay} {
 		kinds[k.String()] = k
@@ -84,7 +97,7 @@ func (c *config) accepted() (all []policy.Domain) {
 		if !known {
 			c.fault(path+".kind", fmt.Errorf("%q is not one of authoritative, internal relay, external relay", d.Kind))
 		}
-		with := append(all, policy.Domain{Name: d.Name, Kind: kind, Directory: c.directory(path, &d)})
+		with := append(all, policy.Domain{Name: d.Name, Kind: kind, Directory: c.directory(path, &d, log)})
 		domains, err := policy.NewDomains(with...)
 		if err == nil {
 			err = (&policy.Relay{Domains: domains}).Validate()
@@ -101,17 +114,22 @@ func (c *config) accepted() (all []policy.Domain) {
 }
 
 // directory returns the recipients of a domain; nil if they are not listed.
-func (c *config) directory(path string, d *domain) policy.Directory {
+func (c *config) directory(path string, d *domain, log *slog.Logger) policy.Directory {
 	switch {
 	case d.RecipientsFile != "" && len(d.Recipients) > 0:
 		c.fault(path+".recipients-file", errors.New("recipients and recipients-file exclude each other"))
 	case d.RecipientsFile != "":
 		f := &policy.FileDirectory{Path: d.RecipientsFile}
 		c.fault(path+".recipients-file", f.Load())
+		f.Logger = log
 		return f
 	case len(d.Recipients) > 0:
 		c.each(path+".recipients", d.Recipients, isAddress)
 		return policy.Recipients(d.Recipients...)
+	case c.has(path + ".recipients"):
+		c.fault(path+".recipients", errors.New("has no recipients. Without the setting, the domain accepts all of them"))
+	case c.has(path + ".recipients-file"):
+		c.fault(path+".recipients-file", errors.New("has no name of a file. Without the setting, the domain accepts all recipients"))
 	}
 	return nil
 }

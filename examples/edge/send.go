@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/bridgehead-mail/bridgehead/routing"
@@ -106,7 +105,7 @@ func (c *config) credentials() smtpclient.Authenticator {
 	case o.TLS == smtpclient.TLSNone.String():
 		c.fault(section+".tls", errors.New("a password is sent only over TLS"))
 	}
-	text, err := os.ReadFile(o.PasswordFile)
+	text, err := readFile(o.PasswordFile)
 	line, _, _ := strings.Cut(string(text), "\n")
 	if line = strings.TrimRight(line, "\r"); err == nil && line == "" {
 		err = fmt.Errorf("%s: the first line is empty", o.PasswordFile)
@@ -123,7 +122,7 @@ func (c *config) roots() *tls.Config {
 	if file == "" {
 		return nil
 	}
-	text, err := os.ReadFile(file)
+	text, err := readFile(file)
 	c.fault(path, err)
 	pool := x509.NewCertPool()
 	if err == nil && !pool.AppendCertsFromPEM(text) {
