@@ -82,6 +82,15 @@ func newWorld(t *testing.T, more ...string) *world {
 	w.configure("relay.example.com", more...)
 	w.p = peers.StartSelf(t, "PROGRAM_MAIN", 1, "-config", w.config)
 	w.logged("msg=metrics")
+	peers.Await(t, "ready", func() bool {
+		defer http.DefaultClient.CloseIdleConnections()
+		answer, err := http.Get("http://" + w.metrics + "/readyz")
+		if err != nil {
+			return false
+		}
+		answer.Body.Close()
+		return answer.StatusCode == http.StatusOK
+	})
 	return w
 }
 
