@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/bridgehead-mail/bridgehead/internal/peers"
 	"github.com/bridgehead-mail/bridgehead/internal/pgtest"
 	"github.com/bridgehead-mail/bridgehead/queue"
 	"github.com/bridgehead-mail/bridgehead/queue/queuetest"
@@ -42,9 +43,30 @@ func TestCrash(t *testing.T) {
 	queuetest.Crash(t, queuetest.Config{
 		Durable: true,
 		Open: func(t *testing.T, dir string) queue.Store {
+			awaitNoSessions(t, os.Getenv(crashURL))
 			return open(t, os.Getenv(crashURL), &Options{Journal: filepath.Join(dir, "journal")})
 		},
 	}, 10)
+}
+
+// awaitNoSessions waits until the server has ended the sessions of a process that was
+// killed. Until then it may commit what the process has sent, for example a Put that
+// nobody has seen succeed.
+func awaitNoSessions(t *testing.T, url string) {
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	peers.Await(t, "the sessions of the last process end", func() bool {
+		var n int
+		err := conn.QueryRow(t.Context(), `select count(*) from pg_stat_activity
+			where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'`).Scan(&n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n == 0
+	})
 }
 
 // databases has a database for each directory of a test.
