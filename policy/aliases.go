@@ -30,7 +30,7 @@ type Alias struct {
 	Owner string
 	// Hidden keeps the members from the senders of mail: no report names them. A
 	// group that is Hidden should have an Owner, because otherwise failures are
-	// reported to nobody.
+	// not reported.
 	Hidden bool
 	// Route is the next hop of the address, for example the host that has its
 	// mailbox. With members, it has no effect.

@@ -205,7 +205,7 @@ func (w listWorld) Deliver(ctx context.Context, hop queue.NextHop, m *queue.Mess
 }
 
 // The mail to a group with an owner has the owner as its sender, and the owner gets
-// the reports. Groups with owners that contain each other end. Nobody gets the mail
+// the reports. Groups with owners that contain each other end. No recipient gets the mail
 // twice.
 func TestAliasOwner(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

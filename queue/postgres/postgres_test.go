@@ -50,8 +50,8 @@ func TestCrash(t *testing.T) {
 }
 
 // awaitNoSessions waits until the server has ended the sessions of a process that was
-// killed. Until then it may commit what the process has sent, for example a Put that
-// nobody has seen succeed.
+// killed. Until then it may commit what the process has sent, for example a Put
+// whose success was not seen.
 func awaitNoSessions(t *testing.T, url string) {
 	conn, err := pgx.Connect(t.Context(), url)
 	if err != nil {

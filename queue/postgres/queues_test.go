@@ -213,7 +213,7 @@ func TestDrainedQueue(t *testing.T) {
 	a.end()
 	a.Close()
 	b.end()
-	b.Close() // nobody delivers now
+	b.Close() // no queue delivers now
 	o.Node = "a"
 	a = newRelay(t, open(t, url, o), sent, down)
 	eventually(t, "drained after the restart", func() bool { return a.q.State().Drained })
