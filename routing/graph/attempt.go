@@ -189,7 +189,7 @@ const doubtText = "Graph has not confirmed the message, which may have been sent
 
 func (a *attempt) doubt(err error) queue.Result {
 	r := failed(queue.Deferred, 451, smtp.EnhancedCode{4, 4, 2}, doubtText)
-	r.Host, r.Err = a.t.endpoint.Hostname(), err
+	r.Err = err
 	return r
 }
 
@@ -205,7 +205,7 @@ func (a *attempt) hop(code int, enhanced smtp.EnhancedCode, text string, err err
 	if a.t.Mailbox == "" {
 		r.Outcome = queue.Deferred // other senders have other mailboxes
 	}
-	r.Host, r.Err = a.t.endpoint.Hostname(), err
+	r.Err = err
 	return r
 }
 

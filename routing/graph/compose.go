@@ -46,12 +46,9 @@ func compose(m *queue.Message, rcpts []*queue.Recipient) (text []byte, id string
 		}
 		c.want[key(r.Addr)] = true
 	}
-	section := header.Of(raw.Bytes(), false)
-	rest := raw.Bytes()[len(section):]
-	if n := len(section); n > 0 && section[n-1] != '\n' { // the message ends within the header
-		section = append(section[:n:n], "\r\n"...)
-	}
-	for f := range header.All(section) {
+	var s header.Scanner
+	s.Scan(raw.Bytes(), true)
+	for f := range header.All(s.Section(raw.Bytes())) {
 		c.field(f)
 	}
 	if c.id == "" {
@@ -61,6 +58,7 @@ func compose(m *queue.Message, rcpts []*queue.Recipient) (text []byte, id string
 	}
 	c.out.WriteString(idField + ": " + mark(m) + "\r\n")
 	c.bcc(rcpts)
+	rest := raw.Bytes()[s.End:]
 	if !bytes.HasPrefix(rest, []byte("\r\n")) && !bytes.HasPrefix(rest, []byte("\n")) {
 		c.out.WriteString("\r\n")
 	}

@@ -5,6 +5,7 @@ go 1.26.0
 require (
 	github.com/bridgehead-mail/bridgehead v0.1.0
 	github.com/emersion/go-smtp v0.25.1
+	go.uber.org/goleak v1.3.0
 )
 
 require (

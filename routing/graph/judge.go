@@ -41,7 +41,7 @@ func (a *attempt) judge(ans *answer) verdict {
 func (a *attempt) refused(ans *answer) queue.Result {
 	hop := func(enhanced smtp.EnhancedCode, text string) queue.Result {
 		r := a.hop(451, enhanced, text, ans.err)
-		r.Addr, r.TLS = ans.addr, ans.tls
+		r.Host, r.Addr, r.TLS = ans.host, ans.addr, ans.tls
 		return r
 	}
 	switch ans.kind {

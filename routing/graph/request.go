@@ -55,7 +55,8 @@ type answer struct {
 	// sent is true if Graph may have received the complete request.
 	sent bool
 	// kind is the cause if the request was not sent.
-	kind            cause
+	kind cause
+	// host is empty if there is no response.
 	host, addr, tls string
 }
 
@@ -107,7 +108,7 @@ func (a *attempt) postOnce(ctx context.Context, encoded []byte, rcpts []*queue.R
 	})()
 	req, err := a.request(ctx, http.MethodPost, "/sendMail", nil)
 	if err != nil {
-		return answer{err: err, kind: noToken, host: a.t.endpoint.Hostname()}
+		return answer{err: err, kind: noToken}
 	}
 	req.Header.Set("Content-Type", "text/plain")
 	req.ContentLength = int64(len(encoded))
@@ -151,7 +152,7 @@ func (a *attempt) request(ctx context.Context, method, path string, query url.Va
 // do sends a request. begin is called when it has a connection. read reads the body
 // of the response, and returns the code of the error in it.
 func (a *attempt) do(req *http.Request, begin func(addr, tls string), read func(io.Reader) (string, error)) answer {
-	ans := answer{host: a.t.endpoint.Hostname()}
+	var ans answer
 	var conn atomic.Pointer[[2]string]
 	trace := &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) {
 		of := [2]string{i.Conn.RemoteAddr().String(), ""}
@@ -177,7 +178,7 @@ func (a *attempt) do(req *http.Request, begin func(addr, tls string), read func(
 		return ans
 	}
 	defer resp.Body.Close()
-	ans.status, ans.retryAfter = resp.StatusCode, retryAfter(resp.Header.Get("Retry-After"))
+	ans.host, ans.status, ans.retryAfter = a.t.endpoint.Hostname(), resp.StatusCode, retryAfter(resp.Header.Get("Retry-After"))
 	code, err := read(resp.Body)
 	if ans.code = code; err != nil {
 		ans.err = err
