@@ -2,9 +2,13 @@ package graph
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
+	"io"
+	"log"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -150,10 +154,15 @@ func TestTLS(t *testing.T) {
 	if posts, _ := g.counts(); posts != 0 {
 		t.Errorf("%d requests", posts)
 	}
-	tr := g.transport()
-	tr.init()
-	if v := tr.client.Transport.(*http.Transport).TLSClientConfig.MinVersion; v != 0x0303 {
-		t.Errorf("the minimum version is %#x", v)
+	for version, want := range map[uint16]string{tls.VersionTLS11: "unreachable 451 4.4.1", tls.VersionTLS12: "success 250 2.0.0"} {
+		g := &fakeGraph{t: t, Server: httptest.NewUnstartedServer(nil)}
+		g.Config.Handler, g.Config.ErrorLog = g, log.New(io.Discard, "", 0)
+		g.TLS = &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: version}
+		g.StartTLS()
+		t.Cleanup(g.Close)
+		if got := deliver(t, g.transport(), job(letter, "bob@example.net")); got != want {
+			t.Errorf("%s: the result is %s", tls.VersionName(version), got)
+		}
 	}
 }
 

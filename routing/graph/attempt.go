@@ -58,7 +58,7 @@ func (a *attempt) part(ctx context.Context, rcpts []*queue.Recipient) []queue.Re
 		case err != nil && inDoubt:
 			results[i] = a.doubt(err)
 		case err != nil:
-			results[i] = a.hop(451, smtp.EnhancedCode{4, 4, 2}, "Sent Items could not be searched", err)
+			results[i] = a.notSearched(err)
 		default:
 			left, at = append(left, r), append(at, i)
 		}
@@ -207,6 +207,15 @@ func (a *attempt) hop(code int, enhanced smtp.EnhancedCode, text string, err err
 	}
 	r.Err = err
 	return r
+}
+
+// notSearched returns the result for a message that an earlier process may have sent,
+// although nothing says so. Another connector may send it.
+func (a *attempt) notSearched(err error) queue.Result {
+	if errors.Is(err, errToken) {
+		return a.hop(451, smtp.EnhancedCode{4, 7, 0}, "No access token for Graph", err)
+	}
+	return a.hop(451, smtp.EnhancedCode{4, 4, 2}, "Graph could not search Sent Items", err)
 }
 
 // local returns the result for an error of this relay.

@@ -79,6 +79,9 @@
 //     by the primary address.
 //   - Mail.Read is not granted (403). The log has a warning, and the next attempt
 //     sends.
+//   - The message is older than the Transport, the process was stopped during the
+//     attempt, Sent Items cannot be searched, and another connector delivers the
+//     message.
 //   - The node of a cluster died, and the message was received after this Transport
 //     was made, and the Store does not report it as Interrupted.
 //
@@ -90,7 +93,8 @@
 // # Limits
 //
 // Exchange Online permits 4 requests at a time and 30 messages a minute for each
-// mailbox. More attempts are Busy, so that they take no delivery slot.
+// mailbox. More attempts are Busy, so that they take no delivery slot. An attempt
+// waits up to 65 s for the rate, or for the end of Retry-After.
 //
 // The package was tested with a scripted Graph. These were not tried with the real
 // one: whether Exchange keeps the field X-Bridgehead-Id in Sent Items, how long Sent

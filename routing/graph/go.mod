@@ -1,6 +1,6 @@
 module github.com/bridgehead-mail/bridgehead/routing/graph
 
-go 1.26.0
+go 1.25.0
 
 require (
 	github.com/bridgehead-mail/bridgehead v0.1.0

@@ -127,6 +127,8 @@ func (a *attempt) postOnce(ctx context.Context, encoded []byte, rcpts []*queue.R
 	return ans
 }
 
+var errToken = errors.New("graph: no access token")
+
 // request makes a request for the mailbox.
 func (a *attempt) request(ctx context.Context, method, path string, query url.Values) (*http.Request, error) {
 	if a.mailbox == "." || a.mailbox == ".." {
@@ -140,10 +142,10 @@ func (a *attempt) request(ctx context.Context, method, path string, query url.Va
 	}
 	token, err := a.t.Token(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("graph: no access token: %w", err)
+		return nil, fmt.Errorf("%w: %w", errToken, err)
 	}
 	if token == "" || strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return nil, errors.New("graph: the access token is empty, or has characters that are not allowed")
+		return nil, fmt.Errorf("%w: it is empty, or has characters that are not allowed", errToken)
 	}
 	req.Header.Set("Authorization", "Bearer "+token)
 	return req, nil

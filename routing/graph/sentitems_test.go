@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -94,6 +95,23 @@ func TestEarlierProcess(t *testing.T) {
 		}
 		if _, searches := g.counts(); g.received() != c.received || searches != c.searches {
 			t.Errorf("%s: received by %s after %d searches", name, g.received(), searches)
+		}
+	}
+}
+
+// While Graph does not work, a message that is older than the process waits as other
+// mail does: the result says why.
+func TestEarlierProcessWithoutGraph(t *testing.T) {
+	g := newGraph(t)
+	for want, change := range map[string]func(*Transport){
+		"unreachable 451 4.7.0": func(tr *Transport) { tr.Token = func(context.Context) (string, error) { return "", nil } },
+		"unreachable 451 4.4.2": func(tr *Transport) { tr.RootCAs = nil },
+	} {
+		tr, j := g.transport(), job(letter, "bob@example.net")
+		change(tr)
+		j.Message.Received = time.Now().Add(-time.Minute)
+		if got := deliver(t, tr, j); got != want {
+			t.Errorf("the result is %s, want %s", got, want)
 		}
 	}
 }
