@@ -7,33 +7,32 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 	"github.com/bridgehead-mail/bridgehead/routing"
 	"github.com/bridgehead-mail/bridgehead/routing/graph"
-	"github.com/bridgehead-mail/bridgehead/smtpclient"
 )
 
-// A connector that sends with Graph, and by SMTP what Graph cannot send.
+// A connector that sends with Graph. Another connector sends by SMTP what Graph cannot
+// send, and all mail while Graph cannot be reached.
 func Example() {
-	upstream := &smtpclient.Destination{Name: "fallback", Hosts: smtpclient.HostList(smtpclient.Host{Name: "smtp.example.net"})}
-	smtp := routing.SMTP(new(smtpclient.Transport))
+	router := new(routing.Router)
+	defer router.Close()
 	t := &graph.Transport{
 		Mailbox: "scanner@contoso.com",
 		Token:   func(context.Context) (string, error) { return "a token for https://graph.microsoft.com", nil },
 		Fallback: routing.TransportFunc(func(ctx context.Context, j *routing.Job) []queue.Result {
-			k := *j
-			k.Destination = upstream
-			return smtp.Deliver(ctx, &k)
+			return router.Deliver(ctx, queue.NextHop{Connector: "upstream"}, j.Message, j.Recipients)
 		}),
 	}
 	if err := t.Validate(); err != nil {
 		fmt.Println(err)
 		return
 	}
-	table, err := routing.NewTable(routing.Connector{Name: "graph", Spaces: []string{"*"}, Transport: t})
+	table, err := routing.NewTable(
+		routing.Connector{Name: "graph", Spaces: []string{"*"}, Transport: t, Fallback: "upstream"},
+		routing.Connector{Name: "upstream", SmartHosts: routing.SmartHosts("smtp.example.net:587")})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	router := &routing.Router{Table: table}
-	defer router.Close()
-	fmt.Println("SIZE", t.Size())
-	// Output: SIZE 2868928
+	router.Table = table
+	fmt.Println("SIZE", t.Size(), "without Fallback")
+	// Output: SIZE 2868928 without Fallback
 }
