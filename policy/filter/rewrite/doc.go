@@ -10,7 +10,7 @@
 //	out := &rewrite.Outbound{Map: m} // for the receive connector for mail from inside
 //	in := &rewrite.Inbound{Map: m}   // for the receive connector for mail from outside
 //
-// There are three kinds of rewriting:
+// There are these kinds of rewriting:
 //
 //   - [Outbound] replaces internal addresses by external ones in the
 //     reverse-path and in the header fields that name a sender: From, Sender,
