@@ -9,6 +9,7 @@ import (
 	"math/big"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -57,7 +58,7 @@ const aMessage = `
 // A machine that insists on AUTH logs in with whatever it was set to, or with nothing.
 func TestMachineLogsInWithAnything(t *testing.T) {
 	m := newMachine(t, 1, "-any-login")
-	for name, login := range map[string]string{
+	for name, steps := range map[string]string{
 		"LOGIN": `
 			C: AUTH LOGIN
 			S: 334 VXNlcm5hbWU6
@@ -97,11 +98,22 @@ func TestMachineLogsInWithAnything(t *testing.T) {
 			if hello[0] == 'H' {
 				expect = "S: 250"
 			}
-			got := m.says(t, "S: 220\nC: "+hello+"\n"+expect+"\n"+login+aMessage)
+			got := m.says(t, "S: 220\nC: "+hello+"\n"+expect+"\n"+steps+aMessage)
 			if got.From != "scanner@example.com" {
 				t.Errorf("%s: from %s", name, got.From)
 			}
 		}
+	}
+	// A monitoring script that prefers CRAM-MD5, and swaks.
+	if out, err := exec.Command(peers.NeedPython(t), "-c", login, m.Addrs[0]).CombinedOutput(); err != nil {
+		t.Fatalf("smtplib: %v\n%s", err, out)
+	}
+	m.up.Inbox.Next(t)
+	for _, mechanism := range []string{"LOGIN", "PLAIN", "CRAM-MD5"} {
+		if out, err := peers.Swaks(t, "--server", m.Addrs[0], "--from", "ups@example.com", "--to", "admin@example.net", "--auth", mechanism, "--auth-user", "scanner", "--auth-password", "sesame"); err != nil {
+			t.Fatalf("swaks: %v\n%s", err, out)
+		}
+		m.up.Inbox.Next(t)
 	}
 	m.Stop(t)
 	logs, _ := filepath.Glob(filepath.Join(m.spool, "logs", "RECV*"))
@@ -116,6 +128,14 @@ func TestMachineLogsInWithAnything(t *testing.T) {
 		}
 	}
 }
+
+const login = `
+import smtplib, sys
+host, port = sys.argv[1].split(":")
+with smtplib.SMTP(host, int(port)) as s:
+    s.login("scanner", "sesame")
+    s.sendmail("scanner@example.com", "admin@example.net", "Subject: disk full\r\n\r\n97 %\r\n")
+`
 
 // Without -any-login there is no AUTH. With it, a client outside -allow can neither log
 // in nor relay.
