@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,7 +24,7 @@ import (
 )
 
 // A down is a Deliverer whose next hop defers all mail while it is down.
-type down struct{ down bool }
+type down struct{ down atomic.Bool }
 
 func (*down) Route(context.Context, *queue.Message, *queue.Recipient) (queue.NextHop, error) {
 	return queue.NextHop{Connector: "upstream"}, nil
@@ -33,7 +34,7 @@ func (d *down) Deliver(_ context.Context, _ queue.NextHop, _ *queue.Message, rcp
 	results := make([]queue.Result, len(rcpts))
 	for i := range results {
 		results[i] = queue.Done()
-		if d.down {
+		if d.down.Load() {
 			results[i] = queue.Result{Outcome: queue.Deferred, Host: "smtp.example.net", Reply: smtp.SMTPError{Code: 451, Message: "try\x1blater " + strings.Repeat("x", 400)}}
 		}
 	}
@@ -52,7 +53,8 @@ func submit(t *testing.T, q *queue.Queue) {
 // after Every, and ends with the mail.
 func TestAlarm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := &down{down: true}
+		d := new(down)
+		d.down.Store(true)
 		q := &queue.Queue{Store: new(memory.Store), Deliverer: d, Retry: queue.Retry{Intervals: []time.Duration{5 * time.Minute}}}
 		type call struct {
 			at     time.Duration
@@ -104,7 +106,7 @@ func TestAlarm(t *testing.T) {
 		if h := a.Health(); !h.OK || !strings.Contains(h.Detail, "no mail gets through") || !strings.HasSuffix(h.Detail, "could not be sent") {
 			t.Errorf("%+v", h)
 		}
-		d.down = false
+		d.down.Store(false)
 		wait(7 * time.Hour)
 		if h := a.Health(); h.Detail != "" || len(calls) != 3 {
 			t.Errorf("after the mail was delivered: %+v, %d calls", h, len(calls))
@@ -129,7 +131,9 @@ func TestAlarm(t *testing.T) {
 // Mail that an operator has set aside raises no alarm.
 func TestAlarmIgnoresSuspendedMail(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q := &queue.Queue{Store: new(memory.Store), Deliverer: &down{down: true}}
+		d := new(down)
+		d.down.Store(true)
+		q := &queue.Queue{Store: new(memory.Store), Deliverer: d}
 		calls := 0
 		a := &gateway.Alarm{Queue: q, Notify: func(context.Context, gateway.AlarmReport) error { calls++; return nil }}
 		ctx, stop := context.WithCancel(t.Context())
