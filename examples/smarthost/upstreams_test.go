@@ -117,3 +117,14 @@ func TestRefusedMailIsNotSentToTheNextUpstream(t *testing.T) {
 	}
 	p.Stop(t)
 }
+
+// An upstream that refuses the login is down too.
+func TestUpstreamThatRefusesTheLogin(t *testing.T) {
+	first := smtptest.NewServer(t, &smtpserver.Server{AllowInsecureAuth: true, Limits: smtpserver.Limits{Tarpit: -1},
+		Auth: smtpserver.PasswordAuth(func(context.Context, *smtpserver.Session, string, string) error { return smtp.ErrAuthFailed })})
+	second := smtptest.NewServer(t, &smtpserver.Server{AllowInsecureAuth: true, Auth: smtpserver.PasswordAuth(passwords)})
+	p := relay(t, "-upstream", first.Addr+","+second.Addr, "-user", user, "-password-file", peers.File(t, password), "-tls", "none")
+	send(t, p, "printer@example.com", "admin@example.net")
+	second.Inbox.Next(t)
+	p.Stop(t)
+}
