@@ -167,8 +167,8 @@ func TestAnyLoginIsForMachinesOnly(t *testing.T) {
 	p.Stop(t)
 }
 
-// rsaFiles writes a certificate with an RSA key, which RSA key exchange needs.
-func rsaFiles(t *testing.T) (cert, key string) {
+// rsaCertificate writes a certificate with an RSA key, which RSA key exchange needs.
+func rsaCertificate(t *testing.T) (cert, key string) {
 	t.Helper()
 	private, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -187,7 +187,7 @@ func rsaFiles(t *testing.T) (cert, key string) {
 // A machine uses STARTTLS or TLS from the first byte, and an old one TLS 1.0 with RSA
 // key exchange.
 func TestMachineWithTLS(t *testing.T) {
-	cert, key := rsaFiles(t)
+	cert, key := rsaCertificate(t)
 	old := &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS10, CipherSuites: []uint16{tls.TLS_RSA_WITH_AES_128_CBC_SHA}}
 	for _, oldTLS := range []bool{false, true} {
 		args := []string{"-cert", cert, "-key", key, "-listen-tls", "127.0.0.1:0", "-any-login"}
