@@ -7,6 +7,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/policy"
 	"github.com/bridgehead-mail/bridgehead/routing"
 	"github.com/bridgehead-mail/bridgehead/smtpclient"
+	"github.com/bridgehead-mail/bridgehead/smtpclient/oauth"
 )
 
 // Build implements program.Gateway.
@@ -20,7 +21,7 @@ func (s *smarthost) Build(k *program.Kit) program.Rules {
 	// Everything goes to the upstream.
 	table := k.Table(nil, k.Listen("listen", s.listen), routing.Connector{
 		Name: "upstream", Spaces: []string{"*"}, SmartHosts: routing.SmartHosts(s.upstream), ReportSender: s.reportSender,
-		Transport: routing.SMTP(t),
+		Transport: routing.SMTP(t), Errors: routing.ErrorPolicy{Explain: oauth.Explain},
 	})
 	// Only the machines of -allow may send, and to any domain.
 	srv := k.Server("internal")

@@ -18,6 +18,7 @@ type smarthost struct {
 	reportSender                  string
 	allow                         program.Networks
 	tls                           smtpclient.TLSLevel
+	oauth                         tokens
 }
 
 // Define implements program.Gateway.
@@ -27,9 +28,10 @@ func (s *smarthost) Define(f *flag.FlagSet) {
 	f.StringVar(&s.upstream, "upstream", "", "`host[:port]` that takes all mail; required. The default port is 25; on port 465 TLS\nbegins with the first byte")
 	f.StringVar(&s.reportSender, "report-sender", "", "`address` that delivery reports are sent from, for an upstream that refuses the null\nreverse-path, as Amazon SES does; default: the null reverse-path")
 	f.TextVar(&s.tls, "tls", smtpclient.TLSDefault, "minimum TLS `level` to the upstream: none, opportunistic, encrypt, certificate, domain, dane;\n\"default\" is domain with -user and opportunistic without it")
-	f.StringVar(&s.user, "user", "", "`account` of this relay at the upstream; needs -password-file or -token-file")
+	f.StringVar(&s.user, "user", "", "`account` of this relay at the upstream; needs -password-file, -token-file, -oauth-tenant\nor -oauth-google-key")
 	f.StringVar(&s.passwordFile, "password-file", "", "`file` whose first line is the password of -user")
 	f.StringVar(&s.tokenFile, "token-file", "", "`file` whose first line is an OAuth access token of -user (XOAUTH2, OAUTHBEARER); read\nfor each session")
+	s.oauth.define(f)
 }
 
 func (s *smarthost) check(k *program.Kit) {
@@ -41,6 +43,11 @@ func (s *smarthost) check(k *program.Kit) {
 // without -user.
 func (s *smarthost) credentials(k *program.Kit) smtpclient.Authenticator {
 	switch {
+	case s.oauth.set() && (s.passwordFile != "" || s.tokenFile != ""):
+		k.Fault("user", errors.New("needs one of -password-file, -token-file and OAuth (-oauth-...)"))
+		return nil
+	case s.oauth.set():
+		return s.oauth.auth(k, s.user, s.tls, s.upstream)
 	case s.user == "" && s.passwordFile == "" && s.tokenFile == "":
 		return nil
 	case s.user == "":
