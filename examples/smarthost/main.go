@@ -3,7 +3,7 @@
 //
 // It accepts mail only from the networks of -allow, and refuses all other
 // clients. It sends all mail to one upstream server, to which it can log in
-// with a password or an OAuth token.
+// with a password or with OAuth.
 //
 //	smarthost -listen 10.1.0.25:25 -allow 10.1.0.0/16 -upstream smtp.example.net:587 \
 //		-user relay@example.com -password-file /etc/relay/password -spool /var/spool/relay

@@ -146,7 +146,12 @@ func TestOAuthRefused(t *testing.T) {
 // mail that is refused.
 func TestRefusalsAreExplained(t *testing.T) {
 	noPassword := &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 30}, Message: "Basic authentication is not supported for Client Submission."}
-	up := upstream(t, smtpserver.PasswordAuth(func(context.Context, *smtpserver.Session, string, string) error { return noPassword }))
+	noDelay := smtpserver.Limits{Tarpit: -1}
+	cert := smtptest.Certificate(t, "upstream.example")
+	up := smtptest.NewServer(t, &smtpserver.Server{
+		TLSConfig: &tls.Config{Certificates: []tls.Certificate{cert}}, Limits: noDelay,
+		Auth: smtpserver.PasswordAuth(func(context.Context, *smtpserver.Session, string, string) error { return noPassword }),
+	})
 	p := start(t, t.TempDir(), up.Addr, []string{password}, "-user", user, "-password-file", peers.File(t, password), "-tls", "encrypt")
 	scan(t, p)
 	peers.Await(t, "an explanation", func() bool {
@@ -154,7 +159,7 @@ func TestRefusalsAreExplained(t *testing.T) {
 	})
 	p.Stop(t)
 
-	direct := smtptest.NewServer(t, &smtpserver.Server{Agents: []smtpserver.Agent{{
+	direct := smtptest.NewServer(t, &smtpserver.Server{Limits: noDelay, Agents: []smtpserver.Agent{{
 		Rcpt: func(_ context.Context, _ *smtpserver.Session, to string, _ *smtp.RcptOptions) error {
 			if to != "admin@example.net" {
 				return nil

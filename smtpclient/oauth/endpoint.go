@@ -109,6 +109,8 @@ func granted(endpoint string, roots *x509.CertPool, fetch func(context.Context) 
 		x := &exchange{ctx: ctx, transport: transport}
 		t, err := fetch(context.WithValue(ctx, oauth2.HTTPClient, x.client()))
 		switch {
+		case err != nil && ctx.Err() != nil: // x.err may be another one: the host ends the response when the client leaves
+			return grant{}, &Error{Host: host, Err: errTime}
 		case x.err != nil:
 			return grant{}, &Error{Host: host, Err: cause(x.err)}
 		case err != nil:
