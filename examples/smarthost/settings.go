@@ -21,6 +21,7 @@ type smarthost struct {
 	machines
 	upstreams
 	alarm alarm
+	oauth tokens
 }
 
 // Define implements program.Gateway.
@@ -29,12 +30,13 @@ func (s *smarthost) Define(f *flag.FlagSet) {
 	f.Var(&s.allow, "allow", "`networks` whose machines may send mail to any domain, as 10.1.0.0/16,192.0.2.7; required")
 	f.StringVar(&s.reportSender, "report-sender", "", "`address` that delivery reports are sent from, for an upstream that refuses the null\nreverse-path, as Amazon SES does; default: -from, or without it the null reverse-path")
 	f.TextVar(&s.tls, "tls", smtpclient.TLSDefault, "minimum TLS `level` to the upstream: none, opportunistic, encrypt, certificate, domain, dane;\n\"default\" is domain with -user and opportunistic without it")
-	f.StringVar(&s.user, "user", "", "`account` of this relay at the upstream; needs -password-file or -token-file")
+	f.StringVar(&s.user, "user", "", "`account` of this relay at the upstream; needs -password-file, -token-file, -oauth-tenant\nor -oauth-google-key")
 	f.StringVar(&s.passwordFile, "password-file", "", "`file` whose first line is the password of -user")
 	f.StringVar(&s.tokenFile, "token-file", "", "`file` whose first line is an OAuth access token of -user (XOAUTH2, OAUTHBEARER); read\nfor each session")
 	s.upstreams.define(f)
 	s.machines.define(f)
 	s.alarm.define(f)
+	s.oauth.define(f)
 }
 
 func (s *smarthost) check(k *program.Kit) {
@@ -50,6 +52,11 @@ func (s *smarthost) check(k *program.Kit) {
 // without -user.
 func (s *smarthost) credentials(k *program.Kit) smtpclient.Authenticator {
 	switch {
+	case s.oauth.set() && (s.passwordFile != "" || s.tokenFile != ""):
+		k.Fault("user", errors.New("needs one of -password-file, -token-file and OAuth (-oauth-...)"))
+		return nil
+	case s.oauth.set():
+		return s.oauth.auth(k, s.user, s.tls, s.hosts...)
 	case s.user == "" && s.passwordFile == "" && s.tokenFile == "":
 		return nil
 	case s.user == "":

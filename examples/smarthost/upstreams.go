@@ -11,6 +11,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/examples/internal/program"
 	"github.com/bridgehead-mail/bridgehead/routing"
 	"github.com/bridgehead-mail/bridgehead/smtpclient"
+	"github.com/bridgehead-mail/bridgehead/smtpclient/oauth"
 )
 
 // upstreams are the settings for where the mail goes.
@@ -108,7 +109,8 @@ type smartHost struct {
 // failover makes a connector for each host. Each is the fallback of the one before.
 func (s *smarthost) failover(k *program.Kit, name string, hosts []smartHost) (chain []routing.Connector) {
 	for i, u := range hosts {
-		c := routing.Connector{Name: name, SmartHosts: routing.SmartHosts(u.host), ReportSender: cmp.Or(s.reportSender, s.sender)}
+		c := routing.Connector{Name: name, SmartHosts: routing.SmartHosts(u.host), ReportSender: cmp.Or(s.reportSender, s.sender),
+			Errors: routing.ErrorPolicy{Explain: oauth.Explain}}
 		if i == 0 {
 			c.Spaces = []string{"*"}
 		} else {
