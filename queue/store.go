@@ -32,9 +32,10 @@ import (
 type Store interface {
 	// Put stores a new message. When it returns nil, envelope and content are
 	// on stable storage: they survive kill -9 and power loss. After an error
-	// the message will not be delivered, with one exception: the disk failed,
-	// and the process dies before the disk works again. Then the message may be
-	// in the store after the restart. Put returns ErrExists if the ID is in the
+	// the message will not be delivered, with one exception: the disk failed, or
+	// the connection to the database broke at the commit, and the process ends
+	// before the disk or the database works again. Then the message may be in
+	// the store after the restart. Put returns ErrExists if the ID is in the
 	// store already, and ErrFull if the store has no room.
 	//
 	// Put refuses an ID that [ValidID] refuses. It does not keep m, which the

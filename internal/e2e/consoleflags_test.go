@@ -23,6 +23,11 @@ func TestEveryGatewayHasTheConsole(t *testing.T) {
 			continue
 		}
 		want := []string{"console.Define(flag.CommandLine)", "console.Install("}
+		if name == "internal" { // of most gateways
+			folder, want = filepath.Join(folder, "program"), []string{"Console.Define(f)", "Console.Install(relay)"}
+		} else if _, err := os.Stat(filepath.Join(folder, name+".yaml")); err == nil {
+			want = []string{`yamlfile.Main("` + name + `"`}
+		}
 		if name == "edge" {
 			want = []string{"console().Install(relay)", "# console:\n", "#   address:", "#   socket:", "#   token-file:", "#   audit:"}
 		}

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -28,10 +26,7 @@ func TestRelayInSmallContainer(t *testing.T) {
 		each    = 4 // messages of a client
 	)
 	group := peers.NewMemoryGroup(t, memory)
-	program := filepath.Join(t.TempDir(), "relay") // built without the race detector, which needs more memory
-	if out, err := exec.Command("go", "build", "-o", program, "github.com/bridgehead-mail/bridgehead/examples/smarthost").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	program := peers.Build(t, "../../examples/smarthost") // without the race detector, which needs more memory
 	next := newFaultySink(t, func(stage, _ string) string {
 		if stage == "dot" {
 			<-time.After(100 * time.Millisecond)

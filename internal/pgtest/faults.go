@@ -37,8 +37,13 @@ func (s *Server) Restart(t testing.TB) {
 // is there then.
 func (s *Server) Kill9(t testing.TB) {
 	t.Helper()
-	s.signalAll(t, syscall.SIGSTOP) // the first process must not react to the end of the others
-	s.signalAll(t, syscall.SIGKILL)
+	if s.cmd == nil {
+		return
+	}
+	// The first process must not start others, nor react to their end. It is killed
+	// last, because its children are not known any more when it has ended.
+	check(t, syscall.Kill(s.cmd.Process.Pid, syscall.SIGSTOP))
+	s.signalChildren(t, syscall.SIGKILL)
 	s.stop(syscall.SIGKILL)
 }
 
@@ -62,8 +67,14 @@ func (s *Server) signalAll(t testing.TB, sig syscall.Signal) {
 	if s.cmd == nil {
 		return
 	}
+	check(t, syscall.Kill(s.cmd.Process.Pid, sig))
+	s.signalChildren(t, sig)
+}
+
+// signalChildren sends sig to the children of the first process of the server.
+func (s *Server) signalChildren(t testing.TB, sig syscall.Signal) {
+	t.Helper()
 	first := s.cmd.Process.Pid
-	check(t, syscall.Kill(first, sig))
 	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", first, first))
 	check(t, err)
 	for _, field := range bytes.Fields(children) {

@@ -82,6 +82,15 @@ func newWorld(t *testing.T, more ...string) *world {
 	w.configure("relay.example.com", more...)
 	w.p = peers.StartSelf(t, "PROGRAM_MAIN", 1, "-config", w.config)
 	w.logged("msg=metrics")
+	peers.Await(t, "ready", func() bool {
+		defer http.DefaultClient.CloseIdleConnections()
+		answer, err := http.Get("http://" + w.metrics + "/readyz")
+		if err != nil {
+			return false
+		}
+		answer.Body.Close()
+		return answer.StatusCode == http.StatusOK
+	})
 	return w
 }
 
@@ -301,5 +310,21 @@ func TestSize(t *testing.T) {
 		if err := new(Size).Set(text); err == nil {
 			t.Errorf("%q is no error", text)
 		}
+	}
+}
+
+// The arguments of a command stay as they are.
+func TestWords(t *testing.T) {
+	var w Words
+	for _, text := range []string{"/bin/page", "a, b", ""} {
+		if err := w.Set(text); err != nil {
+			t.Error(err)
+		}
+	}
+	if len(w) != 3 || w[1] != "a, b" {
+		t.Errorf("%q", w)
+	}
+	if err := set(&flag.Flag{Value: &w}, []string{"x", "y,z"}); err != nil || len(w) != 5 || w[4] != "y,z" {
+		t.Errorf("from a file: %v, %q", err, w)
 	}
 }
