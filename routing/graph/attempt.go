@@ -84,6 +84,10 @@ const (
 	during          // now, and again during SearchTime
 )
 
+// started is when this process started. An older message may have been sent by an
+// earlier one.
+var started = time.Now()
+
 // earlier reports how to search for a copy that an earlier attempt may have sent.
 // inDoubt means that there was such an attempt.
 func (a *attempt) earlier(rcpts []*queue.Recipient) (n searches, inDoubt bool) {
@@ -96,7 +100,7 @@ func (a *attempt) earlier(rcpts []*queue.Recipient) (n searches, inDoubt bool) {
 			return once, true
 		}
 	}
-	if !m.Received.IsZero() && m.Received.Before(a.t.started) {
+	if !m.Received.IsZero() && m.Received.Before(started) {
 		return once, false
 	}
 	return none, false

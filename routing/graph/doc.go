@@ -66,7 +66,7 @@
 //
 // An attempt also begins with a search if the process died during an earlier attempt
 // (queue.Message.Interrupted; the search is repeated during SearchTime), or if the
-// message is older than the Transport (one search): the process may have been
+// message is older than the process (one search): the process may have been
 // stopped between sending and recording.
 //
 // A second copy is still possible in these cases:
@@ -79,11 +79,11 @@
 //     by the primary address.
 //   - Mail.Read is not granted (403). The log has a warning, and the next attempt
 //     sends.
-//   - The message is older than the Transport, the process was stopped during the
-//     attempt, Sent Items cannot be searched, and another connector delivers the
+//   - The message is older than the process, an earlier process was stopped during
+//     the attempt, Sent Items cannot be searched, and another connector delivers the
 //     message.
-//   - The node of a cluster died, and the message was received after this Transport
-//     was made, and the Store does not report it as Interrupted.
+//   - The node of a cluster died, and the message was received after this
+//     process started, and the Store does not report it as Interrupted.
 //
 // A message is taken for sent by mistake only if a machine sends two messages with
 // the same Message-ID to the same recipient within an hour, Graph loses the second

@@ -231,7 +231,7 @@ const letter = "From: scanner@contoso.com\r\nTo: bob@example.net\r\nSubject: sca
 
 // job returns a job with a message that was received now.
 func job(text string, to ...string) *routing.Job {
-	m := &queue.Message{ID: "m1", From: "scanner@contoso.com", Content: queue.String(text), Received: time.Now().Add(time.Hour), Recipients: queue.Rcpt(to...)}
+	m := &queue.Message{ID: "m1", From: "scanner@contoso.com", Content: queue.String(text), Received: time.Now(), Recipients: queue.Rcpt(to...)}
 	return &routing.Job{Message: m, Recipients: m.Recipients}
 }
 

@@ -83,7 +83,7 @@ func TestEarlierProcess(t *testing.T) {
 		"died, sent":      {func(m *queue.Message) { m.Interrupted = 1 }, 2, "bob@example.net", 3},
 		"older, sent":     {func(m *queue.Message) { m.Received = time.Now().Add(-time.Minute) }, 0, "bob@example.net", 1},
 		"older, lag":      {func(m *queue.Message) { m.Received = time.Now().Add(-time.Minute) }, 9, "bob@example.net; bob@example.net", 1},
-		"new, not looked": {func(*queue.Message) {}, 0, "bob@example.net; bob@example.net", 0},
+		"new, not looked": {func(m *queue.Message) { m.Received = time.Now() }, 0, "bob@example.net; bob@example.net", 0},
 	} {
 		g := newGraph(t)
 		deliver(t, g.transport(), job(letter, "bob@example.net"))

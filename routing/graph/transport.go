@@ -85,7 +85,6 @@ type Transport struct {
 
 	once      sync.Once
 	invalid   error
-	started   time.Time
 	endpoint  *url.URL
 	client    *http.Client
 	mailboxes mailboxes
@@ -145,7 +144,6 @@ func (t *Transport) Close() error {
 
 func (t *Transport) init() {
 	t.once.Do(func() {
-		t.started = time.Now()
 		t.endpoint, t.invalid = t.validate()
 		t.client = t.newClient()
 		t.mailboxes.slots, t.mailboxes.rate = or(t.Concurrency, DefaultConcurrency), or(t.Rate, DefaultRate)
