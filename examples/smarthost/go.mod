@@ -5,6 +5,7 @@ go 1.25.0
 require (
 	github.com/bridgehead-mail/bridgehead v0.1.0
 	github.com/bridgehead-mail/bridgehead/examples/internal/yamlfile v0.1.0
+	github.com/bridgehead-mail/bridgehead/routing/graph v0.1.0
 	github.com/bridgehead-mail/bridgehead/smtpclient/oauth v0.1.0
 	github.com/emersion/go-sasl v0.0.0-20241020182733-b788ff22d5a6
 	github.com/emersion/go-smtp v0.25.1
@@ -25,5 +26,6 @@ require (
 replace (
 	github.com/bridgehead-mail/bridgehead => ../..
 	github.com/bridgehead-mail/bridgehead/examples/internal/yamlfile => ../internal/yamlfile
+	github.com/bridgehead-mail/bridgehead/routing/graph => ../../routing/graph
 	github.com/bridgehead-mail/bridgehead/smtpclient/oauth => ../../smtpclient/oauth
 )

@@ -22,6 +22,7 @@ type smarthost struct {
 	upstreams
 	alarm alarm
 	oauth tokens
+	graph graphMail
 }
 
 // Define implements program.Gateway.
@@ -37,6 +38,7 @@ func (s *smarthost) Define(f *flag.FlagSet) {
 	s.machines.define(f)
 	s.alarm.define(f)
 	s.oauth.define(f)
+	s.graph.define(f)
 }
 
 func (s *smarthost) check(k *program.Kit) {
@@ -51,6 +53,11 @@ func (s *smarthost) check(k *program.Kit) {
 // credentials returns what the relay logs in with at the upstream, or nil
 // without -user.
 func (s *smarthost) credentials(k *program.Kit) smtpclient.Authenticator {
+	if s.graph.mailbox != "" && (s.user == "" || s.passwordFile != "" || s.tokenFile != "") {
+		own := *s // the tokens are for Graph
+		own.oauth, own.graph = tokens{}, graphMail{}
+		return own.credentials(k)
+	}
 	switch {
 	case s.oauth.set() && (s.passwordFile != "" || s.tokenFile != ""):
 		k.Fault("user", errors.New("needs one of -password-file, -token-file and OAuth (-oauth-...)"))

@@ -93,6 +93,7 @@ func (s *smarthost) table(k *program.Kit, rules []rule, own smtpclient.Authentic
 	// A sender with an upstream of its own waits while that is down: the account of
 	// another one may not send its mail.
 	chain[0].RefuseSenders = routed
+	chain = s.graph.connectors(k, s, chain)
 	listen := k.Listen("listen", s.listen)
 	if s.listenTLS != "" {
 		listen = append(listen, k.Listen("listen-tls", s.listenTLS)...)
