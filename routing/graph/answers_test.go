@@ -295,7 +295,7 @@ func TestFallback(t *testing.T) {
 func TestValidate(t *testing.T) {
 	token := func(context.Context) (string, error) { return "x", nil }
 	for _, tr := range []*Transport{{}, {Token: token, Endpoint: "http://graph.microsoft.com"}, {Token: token, Endpoint: "https://192.0.2.1"},
-		{Token: token, Endpoint: "https://u:p@graph.microsoft.com"}, {Token: token, Endpoint: "https://"}, {Token: token, Rate: -1}, {Token: token, MaxSize: -1}} {
+		{Token: token, Endpoint: "https://u:p@graph.microsoft.com"}, {Token: token, Endpoint: "https://"}, {Token: token, Endpoint: "https://http://graph.microsoft.com"}, {Token: token, Rate: -1}, {Token: token, MaxSize: -1}} {
 		if tr.Validate() == nil {
 			t.Errorf("no error for endpoint %q", tr.Endpoint)
 		}

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -107,7 +108,7 @@ func (t *Transport) validate() (*url.URL, error) {
 		errs = append(errs, errors.New("graph: Token is not set"))
 	}
 	u, err := url.Parse(or(t.Endpoint, DefaultEndpoint))
-	if err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+	if err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
 		// Without its text: it may contain a password.
 		errs = append(errs, errors.New("graph: Endpoint is not an https URL of a host"))
 	} else if _, err := netip.ParseAddr(u.Hostname()); err == nil {
