@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/emersion/go-smtp"
+
 	"github.com/bridgehead-mail/bridgehead/smtpclient"
 )
 
@@ -188,7 +190,7 @@ const (
 	SystemNever                         // not accepted
 )
 
-// An ErrorPolicy changes whether a failure is permanent or temporary.
+// An ErrorPolicy changes whether a failure is permanent or temporary, and explains it.
 type ErrorPolicy struct {
 	// DowngradeDNS makes DNS failures temporary. Mail for a domain that does
 	// not exist, accepts no mail or has no host is retried until it expires.
@@ -202,4 +204,10 @@ type ErrorPolicy struct {
 	// reply code ("550", "451") or an enhanced code ("5.7.1", "4.7.1").
 	Downgrade []string
 	Upgrade   []string
+	// Explain returns what a refusal by a host means and what to do about it, on one
+	// line; empty for no explanation. The text is added to the reply, in brackets, and
+	// is then in logs, on the pages of the console and in reports. It must be safe for
+	// concurrent use, must not change the reply, and must contain no secret. nil
+	// explains nothing. See oauth.Explain in smtpclient/oauth.
+	Explain func(reply *smtp.SMTPError) string
 }

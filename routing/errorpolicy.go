@@ -58,6 +58,7 @@ func fits(ps []replyPattern, r *smtp.SMTPError) bool {
 
 // applyErrorPolicy applies the connector's error policy to a result.
 func (c *connector) applyErrorPolicy(r *queue.Result) {
+	c.explain(r)
 	var dnsErr *DNSError
 	switch {
 	case r.Outcome == queue.Failure && c.Errors.DowngradeDNS && errors.As(r.Err, &dnsErr),
@@ -68,6 +69,16 @@ func (c *connector) applyErrorPolicy(r *queue.Result) {
 	case r.Outcome == queue.Deferred && fits(c.upgrade, &r.Reply):
 		r.Outcome = queue.Failure
 		r.Reply = inClass(r.Reply, 5)
+	}
+}
+
+// explain adds the explanation of a refusal to the reply.
+func (c *connector) explain(r *queue.Result) {
+	if c.Errors.Explain == nil || r.Host == "" || r.Outcome == queue.Success || r.Reply.Code < 400 {
+		return
+	}
+	if text := c.Errors.Explain(&r.Reply); text != "" {
+		r.Reply.Message += " [" + text + "]"
 	}
 }
 

@@ -18,6 +18,10 @@ import (
 
 // An Authenticator authenticates the client to a host with SMTP AUTH
 // (RFC 4954). Its methods must be safe for concurrent use.
+//
+// If an Authenticator also has the method Refused(reply *smtp.SMTPError), it is called
+// when a host has refused a mechanism or the credentials, for example to replace a
+// token that is not accepted any more.
 type Authenticator interface {
 	// Identity returns the name of the account. It appears in logs, and
 	// sessions are shared only by mail with the same identity. It must not be
@@ -101,6 +105,9 @@ func (c *Client) auth(ctx context.Context, a Authenticator) error {
 			return err
 		}
 		c.refused.add(mech, reply)
+		if a, ok := a.(interface{ Refused(*smtp.SMTPError) }); ok {
+			a.Refused(reply)
+		}
 	}
 }
 

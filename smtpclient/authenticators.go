@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/emersion/go-sasl"
+	"github.com/emersion/go-smtp"
 
 	"github.com/bridgehead-mail/bridgehead/internal/settings"
 )
@@ -94,6 +95,13 @@ func (l *limitedAuth) invalid() error {
 		return i.invalid()
 	}
 	return nil
+}
+
+// Refused tells the Authenticator that a host has refused.
+func (l *limitedAuth) Refused(reply *smtp.SMTPError) {
+	if a, ok := l.Authenticator.(interface{ Refused(*smtp.SMTPError) }); ok {
+		a.Refused(reply)
+	}
 }
 
 func (l *limitedAuth) Identity() string {

@@ -2,8 +2,9 @@
 // printers, scanners, alarm systems, SharePoint.
 //
 // It accepts mail only from the networks of -allow, and refuses all other
-// clients. It sends all mail to one upstream server, to which it can log in
-// with a password or an OAuth token.
+// clients. It sends mail to an upstream server, to which it can log in with a
+// password or with OAuth, or by MX. It accepts the deviations of old
+// machines, each by a flag, and calls for help when no mail gets through.
 //
 //	smarthost -listen 10.1.0.25:25 -allow 10.1.0.0/16 -upstream smtp.example.net:587 \
 //		-user relay@example.com -password-file /etc/relay/password -spool /var/spool/relay

@@ -13,34 +13,57 @@ import (
 
 // smarthost has the settings of this gateway.
 type smarthost struct {
-	listen, upstream              string
+	listen                        string
 	user, passwordFile, tokenFile string
 	reportSender                  string
 	allow                         program.Networks
 	tls                           smtpclient.TLSLevel
+	machines
+	upstreams
+	alarm alarm
+	oauth tokens
+	graph graphMail
 }
 
 // Define implements program.Gateway.
 func (s *smarthost) Define(f *flag.FlagSet) {
 	f.StringVar(&s.listen, "listen", ":25", "`address` to listen on, as :25 or 10.1.0.25:25")
 	f.Var(&s.allow, "allow", "`networks` whose machines may send mail to any domain, as 10.1.0.0/16,192.0.2.7; required")
-	f.StringVar(&s.upstream, "upstream", "", "`host[:port]` that takes all mail; required. The default port is 25; on port 465 TLS\nbegins with the first byte")
-	f.StringVar(&s.reportSender, "report-sender", "", "`address` that delivery reports are sent from, for an upstream that refuses the null\nreverse-path, as Amazon SES does; default: the null reverse-path")
+	f.StringVar(&s.reportSender, "report-sender", "", "`address` that delivery reports are sent from, for an upstream that refuses the null\nreverse-path, as Amazon SES does; default: -from, or without it the null reverse-path")
 	f.TextVar(&s.tls, "tls", smtpclient.TLSDefault, "minimum TLS `level` to the upstream: none, opportunistic, encrypt, certificate, domain, dane;\n\"default\" is domain with -user and opportunistic without it")
-	f.StringVar(&s.user, "user", "", "`account` of this relay at the upstream; needs -password-file or -token-file")
+	f.StringVar(&s.user, "user", "", "`account` of this relay at the upstream; needs -password-file, -token-file, -oauth-tenant\nor -oauth-google-key")
 	f.StringVar(&s.passwordFile, "password-file", "", "`file` whose first line is the password of -user")
 	f.StringVar(&s.tokenFile, "token-file", "", "`file` whose first line is an OAuth access token of -user (XOAUTH2, OAUTHBEARER); read\nfor each session")
+	s.upstreams.define(f)
+	s.machines.define(f)
+	s.alarm.define(f)
+	s.oauth.define(f)
+	s.graph.define(f)
 }
 
 func (s *smarthost) check(k *program.Kit) {
 	k.Require("allow", len(s.allow) > 0)
-	k.Require("upstream", s.upstream != "")
+	if s.user != "" && len(s.hosts) == 0 {
+		k.Fault("user", errors.New("needs -upstream"))
+	}
+	s.machines.check(k, s.allow)
+	k.Fixed("from") // it is in the reports
 }
 
 // credentials returns what the relay logs in with at the upstream, or nil
 // without -user.
 func (s *smarthost) credentials(k *program.Kit) smtpclient.Authenticator {
+	if s.graph.mailbox != "" && (s.user == "" || s.passwordFile != "" || s.tokenFile != "") {
+		own := *s // the tokens are for Graph
+		own.oauth, own.graph = tokens{}, graphMail{}
+		return own.credentials(k)
+	}
 	switch {
+	case s.oauth.set() && (s.passwordFile != "" || s.tokenFile != ""):
+		k.Fault("user", errors.New("needs one of -password-file, -token-file and OAuth (-oauth-...)"))
+		return nil
+	case s.oauth.set():
+		return s.oauth.auth(k, s.user, s.tls, s.hosts...)
 	case s.user == "" && s.passwordFile == "" && s.tokenFile == "":
 		return nil
 	case s.user == "":

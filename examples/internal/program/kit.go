@@ -41,6 +41,9 @@ type Kit struct {
 // Fault reports that a setting is wrong. A nil error is no fault.
 func (k *Kit) Fault(setting string, err error) { k.fault(setting, err) }
 
+// Failed reports whether a setting has a fault.
+func (k *Kit) Failed() bool { return len(k.faults) > 0 }
+
 // Require reports that a setting is missing, unless set is true or the setting has
 // another fault.
 func (k *Kit) Require(setting string, set bool) {

@@ -312,3 +312,19 @@ func TestSize(t *testing.T) {
 		}
 	}
 }
+
+// The arguments of a command stay as they are.
+func TestWords(t *testing.T) {
+	var w Words
+	for _, text := range []string{"/bin/page", "a, b", ""} {
+		if err := w.Set(text); err != nil {
+			t.Error(err)
+		}
+	}
+	if len(w) != 3 || w[1] != "a, b" {
+		t.Errorf("%q", w)
+	}
+	if err := set(&flag.Flag{Value: &w}, []string{"x", "y,z"}); err != nil || len(w) != 5 || w[4] != "y,z" {
+		t.Errorf("from a file: %v, %q", err, w)
+	}
+}

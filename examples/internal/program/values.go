@@ -87,3 +87,19 @@ func (s *Size) Set(text string) error {
 
 // repeated is a flag.Value that keeps the values of earlier calls of Set.
 type repeated interface{ repeats() }
+
+// Words is the value of a setting whose values are taken as they are, also with commas
+// and spaces, such as the arguments of a command. On the command line the flag is
+// repeated.
+type Words []string
+
+// String implements flag.Value.
+func (w *Words) String() string { return strings.Join(*w, " ") }
+
+// Set implements flag.Value.
+func (w *Words) Set(text string) error {
+	*w = append(*w, text)
+	return nil
+}
+
+func (w *Words) repeats() {}

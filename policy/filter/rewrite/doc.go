@@ -10,7 +10,7 @@
 //	out := &rewrite.Outbound{Map: m} // for the receive connector for mail from inside
 //	in := &rewrite.Inbound{Map: m}   // for the receive connector for mail from outside
 //
-// There are three kinds of rewriting:
+// There are these kinds of rewriting:
 //
 //   - [Outbound] replaces internal addresses by external ones in the
 //     reverse-path and in the header fields that name a sender: From, Sender,
@@ -20,8 +20,11 @@
 //     and in the header fields To and Cc.
 //   - [Masquerade] replaces several domains by one, in the same places as
 //     Outbound. It is for hosts that send mail with their host name as domain.
+//   - [Mailbox] sends the mail of many senders as one mailbox, for a provider that
+//     permits no other sender. The former authors become Reply-To.
+//   - [Complete] adds a domain to addresses that have none.
 //
-// Only the addresses themselves change. Display names, comments and folding
+// Except by Mailbox, only the addresses themselves change. Display names, comments and folding
 // around them stay byte for byte the same. Received and Message-ID fields and
 // enclosed messages also stay the same. A change breaks a DKIM signature that
 // covers the field, so sign after rewriting.

@@ -42,3 +42,15 @@ func ExampleMasquerade() {
 	fmt.Println(q.Validate())
 	// Output: <nil>
 }
+
+// The account at the provider may send only as relay@example.com, and as the alarm.
+func ExampleNewMailbox() {
+	b, err := rewrite.NewMailbox("relay@example.com", "alarm@example.com")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	srv := &smtpserver.Server{Agents: []smtpserver.Agent{b.Agent()}}
+	fmt.Println(len(srv.Agents), b.Keeps("alarm@example.com"), b.Keeps("scanner@printer.local"))
+	// Output: 1 true false
+}

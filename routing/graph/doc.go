@@ -1,0 +1,102 @@
+// Package graph sends mail with the sendMail action of Microsoft Graph. It is for
+// tenants of Microsoft 365 that switch off SMTP submission. [Transport] is a
+// routing.Transport:
+//
+//	t := &graph.Transport{
+//		Mailbox: "scanner@contoso.com",
+//		Token:   source.Token, // func(context.Context) (string, error)
+//	}
+//	connector := routing.Connector{Name: "graph", Spaces: []string{"*"}, Transport: t}
+//
+// The application needs the permissions Mail.Send and Mail.Read of Graph, as
+// application permissions, with the consent of an administrator of the tenant.
+// Mail.Read is only for the search in Sent Items (see below).
+//
+// # Recipients
+//
+// A message for Graph has no envelope: Exchange sends it to the addresses in To, Cc
+// and Bcc. The transport writes these fields so that they contain exactly the
+// recipients of the attempt:
+//
+//   - A recipient that is neither in To nor in Cc becomes a recipient in Bcc.
+//     Exchange removes Bcc before it delivers.
+//   - An address in To or Cc that is not a recipient of the attempt is removed. The
+//     complete field remains under the name Old-To or Old-Cc. The same applies to a
+//     field that programs may read differently.
+//   - The fields Bcc and Resent-Bcc of the message are removed.
+//
+// Addresses are equal if they differ only in case. All other fields and the body
+// stay as they are. A message without a Message-ID gets one.
+//
+// # What Graph cannot send
+//
+// These messages go to Transport.Fallback, usually a transport for SMTP: messages
+// with the null reverse-path (Graph would send them from the mailbox, so that two
+// relays could answer each other's reports without end), messages larger than
+// MaxSize, messages with REQUIRETLS (RFC 8689), and messages for which Graph answers
+// 413, or 200 instead of 202. Without a Fallback, the null reverse-path waits, and
+// large messages and those with REQUIRETLS fail. [Transport.Size] is the SIZE for a
+// relay without Fallback. The parameters of DSN (RFC 3461) are not sent.
+//
+// # Results
+//
+//	answer                               outcome      reply
+//	-----------------------------------  -----------  ---------
+//	202                                  Success      250 2.0.0
+//	no connection, no token              Unreachable  451 4.4.1, 4.7.0
+//	400 ErrorInvalidRecipients           Failure      550 5.1.3, for the recipient concerned
+//	400, other codes                     Failure      550 5.6.0
+//	401, 403                             Unreachable  451 4.7.0
+//	403 ErrorSendAsDenied                Failure      550 5.7.60
+//	404                                  Unreachable  451 4.3.5
+//	413                                  Failure      552 5.3.4, or Fallback
+//	429                                  waits; later Unreachable, 451 4.3.2
+//	other 2xx, 408, 5xx, lost answer     Sent Items; if not found: Deferred, 451 4.4.2
+//	3xx, other 4xx                       Unreachable  451 4.3.5
+//
+// If Mailbox is empty, the result is Deferred and not Unreachable, except without a
+// connection: another sender has another mailbox.
+//
+// # Duplicates
+//
+// Graph can send a message and answer 504, or lose the answer. The transport then
+// looks for the Message-ID in Sent Items, again and again during SearchTime, because
+// Sent Items lags. A recipient that an item names has the message. If there is none,
+// the result is Deferred. The next attempt looks once more before it sends.
+//
+// An attempt also begins with a search if the process died during an earlier attempt
+// (queue.Message.Interrupted; the search is repeated during SearchTime), or if the
+// message is older than the process (one search): the process may have been
+// stopped between sending and recording.
+//
+// A second copy is still possible in these cases:
+//
+//   - The item appears in Sent Items later than the last search before the next
+//     attempt: after SearchTime and the retry interval of the queue, or after
+//     SearchTime alone if the process died.
+//   - The mailbox does not keep sent messages, or somebody has deleted the item.
+//   - Exchange has replaced the recipient's address in the item, for example an alias
+//     by the primary address.
+//   - Mail.Read is not granted (403). The log has a warning, and the next attempt
+//     sends.
+//   - The message is older than the process, an earlier process was stopped during
+//     the attempt, Sent Items cannot be searched, and another connector delivers the
+//     message.
+//   - The node of a cluster died, and the message was received after this
+//     process started, and the Store does not report it as Interrupted.
+//
+// A message is taken for sent by mistake only if a machine sends two messages with
+// the same Message-ID to the same recipient within an hour, Graph loses the second
+// one, and the item does not have the field X-Bridgehead-Id, which differs for each
+// message.
+//
+// # Limits
+//
+// Exchange Online permits 4 requests at a time and 30 messages a minute for each
+// mailbox. More attempts are Busy, so that they take no delivery slot. An attempt
+// waits up to 65 s for the rate, or for the end of Retry-After.
+//
+// The package was tested with a scripted Graph. These were not tried with the real
+// one: whether Exchange keeps the field X-Bridgehead-Id in Sent Items, how long Sent
+// Items lags, and the largest message that a tenant accepts.
+package graph
