@@ -74,7 +74,7 @@ func (d *dovecot) Start(ctx context.Context, s *smtpserver.Session, mechanism st
 	if err != nil {
 		return nil, fmt.Errorf("%w: dovecot: %w", errAuthDown, err)
 	}
-	x := &exchange{dovecotConn: c, s: s, mechanism: mechanism}
+	x := &exchange{dovecotConn: c, s: s, user: s.SetIdentity, mechanism: mechanism}
 	x.stop = context.AfterFunc(ctx, func() { c.conn.Close() })
 	s.SetValue(exchangeKey{}, x)
 	return x, nil
@@ -153,6 +153,7 @@ func (c *dovecotConn) read() ([]string, error) {
 type exchange struct {
 	*dovecotConn
 	s         *smtpserver.Session
+	user      func(name string) // is called with the user of a success
 	mechanism string
 	stop      func() bool
 	begun     bool
@@ -179,6 +180,11 @@ func (x *exchange) next(response []byte) (challenge []byte, done bool, err error
 	if _, err := x.conn.Write([]byte(line + "\n")); err != nil {
 		return nil, true, fmt.Errorf("%w: dovecot: %w", errAuthDown, err)
 	}
+	return x.answer()
+}
+
+// answer reads the answer to a line.
+func (x *exchange) answer() (challenge []byte, done bool, err error) {
 	for {
 		f, err := x.read()
 		if err != nil {
@@ -239,7 +245,7 @@ func (x *exchange) accept(parameters []string) error {
 	case slices.Contains(parameters, "nologin") && !slices.Contains(parameters, "proxy"):
 		return fmt.Errorf("dovecot: the user may not log in: %w", smtp.ErrAuthFailed)
 	}
-	x.s.SetIdentity(user)
+	x.user(user)
 	return nil
 }
 
