@@ -57,7 +57,7 @@ func (d *dovecot) Mechanisms(*smtpserver.Session) []string {
 		d.mechanisms, d.asked = c.mechanisms, time.Now()
 		return d.mechanisms
 	}
-	d.log.Error("Dovecot does not answer, nobody can log in", "socket", d.socket, "error", err)
+	d.log.Error("Dovecot does not answer, no user can log in", "socket", d.socket, "error", err)
 	if len(d.mechanisms) == 0 {
 		d.mechanisms = []string{sasl.Plain, sasl.Login}
 	}
