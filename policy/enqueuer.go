@@ -81,7 +81,7 @@ func (h *Enqueuer) Receive(ctx context.Context, s *smtpserver.Session, m *smtpse
 		rcpts = append(rcpts, queue.Recipient{Addr: a.as, Options: o, Route: a.route})
 		ptrs = append(ptrs, &rcpts[len(rcpts)-1])
 	}
-	if err := trace(s, m, ""); err != nil {
+	if err := trace(s, m, "", h.gate != nil && h.gate.trace().hides(s)); err != nil {
 		return "", err
 	}
 	qm := &queue.Message{

@@ -67,6 +67,9 @@ type Gate struct {
 	// ReverseDNS adds the client's host name to the Received field; see
 	// [Trace].
 	ReverseDNS bool
+	// HideAuthenticated leaves the name and the address of authenticated clients
+	// out of the Received field; see [Trace].
+	HideAuthenticated bool
 
 	// Policies of this package. Those that need the accepted domains get
 	// Domains unless they have their own.
@@ -197,11 +200,15 @@ func (g *Gate) agents(relay *Relay, domains *Domains, own []smtpserver.Agent) []
 	if g.Reputation != nil { // a message that no agent has refused is good
 		all = append(all, smtpserver.Agent{Name: "reputation", EndOfData: g.Reputation.Agent().EndOfData})
 	}
-	all = append(all, (&Trace{ReverseDNS: g.ReverseDNS, Resolver: g.Resolver}).Agent())
+	all = append(all, g.trace().Agent())
 	if g.Tarpit != nil {
 		all = append(all, g.Tarpit.Agent())
 	}
 	return all
+}
+
+func (g *Gate) trace() *Trace {
+	return &Trace{ReverseDNS: g.ReverseDNS, Resolver: g.Resolver, HideAuthenticated: g.HideAuthenticated}
 }
 
 // clientAgents returns the agents that check clients.

@@ -33,6 +33,12 @@ type Trace struct {
 	// Resolver looks up names in the DNS. Default: that of the Gate or of the
 	// gateway.Gateway. If there is none, a zero NetResolver.
 	Resolver Resolver
+	// HideAuthenticated leaves the name and the address of a client that has
+	// authenticated out of the field, because they show where a user is (RFC 5321,
+	// 7.6). Logs and the message tracking have them:
+	//
+	//	Received: from unknown
+	HideAuthenticated bool
 }
 
 // Agent returns the agent, which adds the field at the end of data. Put it
@@ -40,35 +46,40 @@ type Trace struct {
 // messages that skip this agent because another agent returned ErrAccept.
 func (t *Trace) Agent() smtpserver.Agent {
 	return smtpserver.Agent{Name: "trace", Inherit: t.Inherit, EndOfData: func(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
-		name := ""
-		if ip, ok := clientIP(s); ok && t.ReverseDNS {
+		name, hide := "", t.hides(s)
+		if ip, ok := clientIP(s); ok && t.ReverseDNS && !hide {
 			// Without an answer there is no name to write.
 			if names, _ := hostNames(ctx, s, t.Resolver, ip); len(names) > 0 && addr.SafeHelo(names[0]) == names[0] {
 				name = names[0]
 			}
 		}
-		return trace(s, m, name)
+		return trace(s, m, name, hide)
 	}}
 }
+
+// hides reports whether the field does not show the client.
+func (t *Trace) hides(s *smtpserver.Session) bool { return t.HideAuthenticated && s.Identity() != "" }
 
 // traced means that a message has the field.
 type traced struct{}
 
-// trace adds the field once. name is the client's host name, or empty.
-func trace(s *smtpserver.Session, m *smtpserver.Message, name string) error {
+// trace adds the field once. name is the client's host name, or empty. hide leaves
+// out everything about the client.
+func trace(s *smtpserver.Session, m *smtpserver.Message, name string, hide bool) error {
 	if transaction.Get[traced](s, m) != nil {
 		return nil
 	}
 	transaction.Set(s, m, new(traced))
-	return m.Header.Prepend(received(s, m, name))
+	return m.Header.Prepend(received(s, m, name, hide))
 }
 
-func received(s *smtpserver.Session, m *smtpserver.Message, name string) string {
+func received(s *smtpserver.Session, m *smtpserver.Message, name string, hide bool) string {
 	b := make([]byte, 0, 512)
 	b = append(b, "Received: from "...)
 	ip, isIP := clientIP(s)
+	isIP = isIP && !hide
 	switch helo := s.Helo(); {
-	case helo != "":
+	case helo != "" && !hide:
 		b = append(b, helo...)
 	case isIP:
 		b = appendLiteral(b, ip)

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -63,6 +64,33 @@ func TestReceivedField(t *testing.T) {
 				t.Errorf("date %v, %v", at, err)
 			}
 		})
+	}
+}
+
+// With HideAuthenticated, the field shows neither the name nor the address of a client
+// that has authenticated, also if an agent has accepted the message before the Trace. It
+// shows other clients.
+func TestReceivedHidesUsers(t *testing.T) {
+	for _, accept := range []bool{false, true} {
+		gate := organization()
+		gate.HideAuthenticated = true
+		if accept {
+			gate.Rules = []smtpserver.Agent{{Name: "accept", EndOfData: func(context.Context, *smtpserver.Session, *smtpserver.Message) error { return smtpserver.ErrAccept }}}
+		}
+		srv, out := install(t, gate, &smtpserver.Server{TLSConfig: selfSigned(t), Auth: passwords()})
+		const send = "C: MAIL FROM:<someone@example.net>\nS: 250\nC: RCPT TO:<alice@example.com>\nS: 250\n" + body + "S: 250\n"
+		srv.Talk(t, stranger, "S: 220\nC: EHLO laptop.example\nS: 250\nC: STARTTLS\nS: 220\nTLS\nC: EHLO laptop.example\nS: 250\nC: AUTH PLAIN AGFsaWNlAGVjaWxh\nS: 235\n"+
+			strings.ReplaceAll(send, "someone@example.net", "alice@example.com")+"C: QUIT\nS: 221")
+		field, _, _ := strings.Cut(text(t, out.only(t)), "Subject:")
+		if !regexp.MustCompile(`^Received: from unknown\r\n\t\(version=TLS1\.3 cipher=\w+\)\r\n\tby relay\.example\.com with ESMTPSA id \S+\r\n\tfor <alice@`).MatchString(field) {
+			t.Errorf("accepted early: %v: field %q", accept, field)
+		}
+		gate.Queue = nil
+		srv, out = install(t, gate, &smtpserver.Server{})
+		srv.Talk(t, stranger, "S: 220\nC: EHLO laptop.example\nS: 250\n"+send+"C: QUIT\nS: 221")
+		if got := text(t, out.only(t)); !strings.HasPrefix(got, "Received: from laptop.example ([192.0.2.1])\r\n") {
+			t.Errorf("a client without a login: %q", got)
+		}
 	}
 }
 

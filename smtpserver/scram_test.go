@@ -17,6 +17,22 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
+// Check accepts the password in each form that RFC 8265 makes equal, and no other.
+func TestScramCredentialsCheck(t *testing.T) {
+	cred, err := smtpserver.NewScramCredentials("wonder\u00a0l\u00e4nd", 4096)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for password, want := range map[string]bool{"wonder\u00a0l\u00e4nd": true, "wonder la\u0308nd": true, "wonderland": false, "": false, "wonder\u00a0l\u00e4nd\x07": false} {
+		if got := cred.Check(password); got != want {
+			t.Errorf("%q: %v", password, got)
+		}
+	}
+	if (smtpserver.ScramCredentials{}).Check("") {
+		t.Error("empty credentials accept an empty password")
+	}
+}
+
 func TestScram(t *testing.T) {
 	cred, err := smtpserver.NewScramCredentials("wonderland", 4096)
 	if err != nil {

@@ -30,6 +30,7 @@ func TestDeployment(t *testing.T) {
 		"perimeter":  {"-listen", "127.0.0.1:0"},
 		"provider":   {"-listen", "127.0.0.1:0"},
 		"smarthost":  {"-listen", "127.0.0.1:0"},
+		"submission": {"-listen", "127.0.0.1:0", "-listen-tls", "127.0.0.2:0"},
 	} {
 		t.Run(gateway, func(t *testing.T) {
 			t.Parallel()
@@ -186,6 +187,7 @@ func (d *deployment) files(config string) {
 	}
 	texts := map[string]string{
 		"password": "sesame\n", "recipients": "alice\n", "ours": "alice\n", "theirs": "bob\n", "customers": "boat ahoy-0815 boat.example\n",
+		"accounts": "alice:$2y$05$dUOI7WxJMMl/ggAPk.1tkeWKJZvIkaRYWkEP122IvXV4WNBKkKVv.\n", "users": "alice sales@example.com max-size=100M\n",
 		"cert.pem": string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Certificate[0]})),
 		"key.pem":  string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})),
 	}

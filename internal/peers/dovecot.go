@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 )
@@ -18,16 +19,29 @@ import (
 // tokens of a Postfix with Accounts. Its socket is DIR/login/auth.
 func (p *Postfix) startLogin(t testing.TB) {
 	t.Helper()
-	bin, dir := Need(t, "dovecot"), p.dir+"/login"
+	startDovecot(t, p.dir+"/login", "plain login xoauth2", p.Accounts)
+}
+
+// DovecotAuth runs a Dovecot that knows accounts with passwords until the test ends or
+// stop is called. socket is its auth socket. It also offers ANONYMOUS.
+func DovecotAuth(t testing.TB, accounts map[string]string) (socket string, stop func()) {
+	t.Helper()
+	dir := OpenDir(t) + "/login"
+	return dir + "/auth", startDovecot(t, dir, "plain login scram-sha-256 anonymous", accounts)
+}
+
+func startDovecot(t testing.TB, dir, mechanisms string, accounts map[string]string) (stop func()) {
+	t.Helper()
+	bin := Need(t, "dovecot")
 	for _, d := range []string{"", "/keys", "/keys/default", "/keys/default/HS256"} {
 		check(t, os.Mkdir(dir+d, 0o755))
 	}
 	var users strings.Builder
-	for user, password := range p.Accounts {
+	for user, password := range accounts {
 		fmt.Fprintf(&users, "%s:{PLAIN}%s\n", user, password)
 	}
 	for name, text := range map[string]string{
-		"dovecot.conf":               strings.ReplaceAll(dovecotConfig, "@DIR@", dir),
+		"dovecot.conf":               strings.NewReplacer("@DIR@", dir, "@MECHANISMS@", mechanisms).Replace(dovecotConfig),
 		"tokens.conf":                strings.ReplaceAll(dovecotTokens, "@DIR@", dir),
 		"users":                      users.String(),
 		"keys/default/HS256/default": base64.StdEncoding.EncodeToString([]byte(tokenKey)),
@@ -38,9 +52,12 @@ func (p *Postfix) startLogin(t testing.TB) {
 	cmd := exec.Command(bin, "-F", "-c", dir+"/dovecot.conf")
 	cmd.Stdout, cmd.Stderr = &output, &output
 	check(t, cmd.Start())
-	t.Cleanup(func() {
+	stop = sync.OnceFunc(func() {
 		cmd.Process.Signal(syscall.SIGTERM)
 		cmd.Wait()
+	})
+	t.Cleanup(func() {
+		stop()
 		if t.Failed() {
 			log, _ := os.ReadFile(dir + "/log") // there may be none
 			t.Logf("dovecot:\n%s%s", output.Bytes(), log)
@@ -50,6 +67,7 @@ func (p *Postfix) startLogin(t testing.TB) {
 		_, err := os.Stat(dir + "/auth")
 		return err == nil
 	})
+	return stop
 }
 
 // Token returns an OAuth access token for a user: a JWT (RFC 7519) with an HMAC
@@ -92,7 +110,7 @@ state_dir = @DIR@/state
 log_path = @DIR@/log
 protocols =
 ssl = no
-auth_mechanisms = plain login xoauth2
+auth_mechanisms = @MECHANISMS@
 auth_failure_delay = 0
 passdb {
   driver = oauth2
@@ -101,7 +119,7 @@ passdb {
 }
 passdb {
   driver = passwd-file
-  mechanisms = plain login
+  mechanisms = plain login scram-sha-256
   args = @DIR@/users
 }
 userdb {

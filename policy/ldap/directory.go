@@ -125,6 +125,11 @@ func (d *Directory) Exists(ctx context.Context, address string) (bool, error) {
 // with calls f with a connection. If there is none, or f fails because the server
 // does not answer, it calls f with one to the first server that answers.
 func (d *Directory) with(ctx context.Context, f func(ctx context.Context, c *ldap.Conn) error) error {
+	return d.limited(ctx, func(ctx context.Context) error { return d.ask(ctx, f) })
+}
+
+// limited calls f within Timeout when fewer than MaxConnections are in use.
+func (d *Directory) limited(ctx context.Context, f func(ctx context.Context) error) error {
 	d.once.Do(d.prepare)
 	if d.err != nil {
 		return d.err
@@ -137,7 +142,7 @@ func (d *Directory) with(ctx context.Context, f func(ctx context.Context, c *lda
 	case <-ctx.Done():
 		return fmt.Errorf("ldap: all connections are busy: %w", ctx.Err())
 	}
-	return d.ask(ctx, f)
+	return f(ctx)
 }
 
 // isAnswer reports whether the error of a search, or nil, is an answer of the server.
@@ -202,6 +207,18 @@ func (d *Directory) ask(ctx context.Context, f func(ctx context.Context, c *ldap
 // dial connects and logs in. servers is the number of servers that have not been
 // tried; dial uses an equal share of the remaining time.
 func (d *Directory) dial(ctx context.Context, u string, servers int) (*ldap.Conn, error) {
+	c, err := d.connect(ctx, u, servers)
+	if err == nil && d.BindDN != "" {
+		if err = c.Bind(d.BindDN, d.Password); err != nil {
+			c.Close()
+			return nil, err
+		}
+	}
+	return c, err
+}
+
+// connect connects, with TLS if the settings require it.
+func (d *Directory) connect(ctx context.Context, u string, servers int) (*ldap.Conn, error) {
 	share := left(ctx) / time.Duration(servers)
 	if share <= 0 {
 		return nil, context.DeadlineExceeded
@@ -214,9 +231,6 @@ func (d *Directory) dial(ctx context.Context, u string, servers int) (*ldap.Conn
 	c.SetTimeout(share)
 	if d.StartTLS && strings.HasPrefix(u, "ldap:") {
 		err = c.StartTLS(d.tls(u))
-	}
-	if err == nil && d.BindDN != "" {
-		err = c.Bind(d.BindDN, d.Password)
 	}
 	if err != nil {
 		c.Close()

@@ -27,6 +27,9 @@
 //	aliases := &policy.Aliases{Source: &ldap.Aliases{Directory: users}}
 //	q.Hooks = append(q.Hooks, aliases.Hook())
 //
+// Accounts checks the passwords of users by a bind, for smtpserver.PasswordAuth, and knows
+// their addresses, for policy.SendAs.
+//
 // The package is a separate module, so that programs without LDAP do not have its
 // dependencies.
 package ldap

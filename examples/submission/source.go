@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/bridgehead-mail/bridgehead/examples/internal/program"
+	"github.com/bridgehead-mail/bridgehead/policy/ldap"
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
+)
+
+// A source knows the accounts.
+type source struct {
+	auth smtpserver.Authenticator
+	// named is called after a login. It gives the session the one name of an account
+	// that has several login names. May be nil.
+	named func(context.Context, *smtpserver.Session) error
+	// owns reports which addresses an account has. May be nil.
+	owns func(ctx context.Context, account, address string) (bool, error)
+}
+
+// errAuthDown is the reply if a password cannot be checked (RFC 4954, 4.7).
+var errAuthDown = smtpserver.Reject(454, "4.7.0", "The login cannot be checked at present, try again later")
+
+// source returns the source of the settings.
+func (s *submission) source(k *program.Kit) source {
+	switch {
+	case s.accounts != "":
+		return s.file(k)
+	case len(s.ldap.urls) > 0:
+		return s.directory(k)
+	}
+	return source{auth: &dovecot{socket: s.dovecot, log: k.Logger}}
+}
+
+// file reads the file of -accounts.
+func (s *submission) file(k *program.Kit) source {
+	text := k.ReadFile("accounts", s.accounts)
+	if text == nil {
+		return source{}
+	}
+	all, err := parseAccounts(string(text))
+	if err != nil {
+		k.Fault("accounts", fmt.Errorf("%s: %w", s.accounts, err))
+		return source{}
+	}
+	return source{auth: all.authenticator()}
+}
+
+// directory returns the accounts of the LDAP servers.
+func (s *submission) directory(k *program.Kit) source {
+	d := &ldap.Directory{
+		URLs: s.ldap.urls, BaseDN: s.ldap.base, BindDN: s.ldap.bindDN, Password: k.Secret("ldap-password-file", s.ldap.passwordFile),
+		StartTLS: s.ldap.startTLS, MaxConnections: 8,
+	}
+	if roots := k.Roots("ldap-roots", s.ldap.roots); roots != nil {
+		d.TLSConfig = &tls.Config{RootCAs: roots}
+	}
+	k.Require("ldap-base", s.ldap.base != "")
+	accounts := &ldap.Accounts{Directory: s.kept.directory(d), Filter: s.ldap.filter}
+	k.Fault("ldap", accounts.Validate())
+	return source{
+		auth: smtpserver.PasswordAuth(func(ctx context.Context, session *smtpserver.Session, name, password string) error {
+			account, err := accounts.Login(ctx, name, password)
+			switch {
+			case errors.Is(err, ldap.ErrLogin):
+				return err
+			case err != nil:
+				return fmt.Errorf("%w: %w", errAuthDown, err)
+			}
+			session.SetValue(nameKey{}, account.Name)
+			return nil
+		}),
+		named: func(_ context.Context, session *smtpserver.Session) error {
+			if name, ok := session.Value(nameKey{}).(string); ok {
+				session.SetIdentity(name)
+			}
+			return nil
+		},
+		owns: accounts.Owns,
+	}
+}
+
+// nameKey is the key of the name of the account that a session has logged in to.
+type nameKey struct{}
+
+// same reports whether two directories have the same settings.
+func same(a, b *ldap.Directory) bool {
+	roots := func(d *ldap.Directory) *x509.CertPool {
+		if d.TLSConfig == nil {
+			return nil
+		}
+		return d.TLSConfig.RootCAs
+	}
+	return slices.Equal(a.URLs, b.URLs) && a.BaseDN == b.BaseDN && a.BindDN == b.BindDN && a.Password == b.Password &&
+		a.StartTLS == b.StartTLS && (roots(a) == nil) == (roots(b) == nil) && (roots(a) == nil || roots(a).Equal(roots(b)))
+}

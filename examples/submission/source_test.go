@@ -1,0 +1,172 @@
+package main
+
+import (
+	"crypto/tls"
+	"net/netip"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/bridgehead-mail/bridgehead/internal/peers"
+	"github.com/bridgehead-mail/bridgehead/smtpclient"
+)
+
+// scram sends a message on port 465 with SCRAM-SHA-256 only.
+func (w *world) scram(name, password string) smtpclient.Result {
+	w.t.Helper()
+	tr := &smtpclient.Transport{ImplicitTLS: true, TLSConfig: &tls.Config{RootCAs: w.pool}, Hostname: "laptop.example",
+		Auth: smtpclient.Mechanisms(smtpclient.PasswordAuth(name, password), "SCRAM-SHA-256")}
+	defer tr.Close()
+	dst := &smtpclient.Destination{Hosts: smtpclient.HostList(smtpclient.Host{Name: "mail.example.com", Addrs: []netip.AddrPort{netip.MustParseAddrPort(w.tls)}})}
+	m := &smtpclient.Message{From: "alice@example.com", Recipients: []smtpclient.Recipient{{Addr: "carol@example.net"}},
+		Content: smtpclient.String("From: alice@example.com\r\nSubject: by SCRAM\r\n\r\nhello\r\n")}
+	return tr.Send(w.t.Context(), dst, m)[0]
+}
+
+// If all accounts have verifiers of SCRAM-SHA-256, here those of doveadm, the gateway
+// offers SCRAM-SHA-256, and the same accounts can use PLAIN.
+func TestScramAccounts(t *testing.T) {
+	t.Parallel()
+	out, err := exec.Command(peers.Need(t, "doveadm"), "pw", "-s", "SCRAM-SHA-256", "-p", password).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := start(t, "-accounts", peers.File(t, "Alice:"+string(out)))
+	for pass, want := range map[string]smtpclient.Outcome{password: smtpclient.Success, "sesame": smtpclient.Unreachable} {
+		if r := w.scram("alice", pass); r.Outcome != want {
+			t.Errorf("%s: %+v", pass, r)
+		}
+	}
+	w.arrives("Subject: by SCRAM")
+	w.talk("alice", "C: MAIL FROM:<alice@example.com>\nS: 250")
+	w.talk("", "C: AUTH PLAIN "+plain("alice", "sesame")+"\nS: 535")
+	w.p.Stop(t)
+}
+
+// Dovecot checks the logins of each mechanism that it offers, except ANONYMOUS. While it
+// does not run, a login gets a temporary error.
+func TestDovecot(t *testing.T) {
+	t.Parallel()
+	socket, stop := peers.DovecotAuth(t, map[string]string{"alice": password, "bob": password})
+	w := start(t, "-dovecot", socket, "-users", peers.File(t, usersFile))
+	w.talk("alice", "C: MAIL FROM:<sales@example.com>\nS: 250\nC: RSET\nS: 250\nC: MAIL FROM:<bob@example.com>\nS: 550 5.7.1")
+	w.talk("", `
+		C: EHLO laptop.example
+		S: 250 AUTH PLAIN LOGIN SCRAM-SHA-256
+		C: AUTH ANONYMOUS bWFsbG9yeQ==
+		S: 504
+		C: AUTH PLAIN
+		S: 334
+		C: *
+		S: 501
+		C: AUTH PLAIN `+plain("alice", "sesame")+`
+		S: 535 5.7.8
+		C: AUTH PLAIN `+plain("mallory", password)+`
+		S: 535 5.7.8
+		C: AUTH PLAIN
+		S: 334
+		C: `+plain("BOB", password)+`
+		S: 235
+		C: MAIL FROM:<bob@example.com>
+		S: 250
+	`)
+	if out, err := w.swaks("alice", password, "--tls", "--auth", "LOGIN"); err != nil {
+		t.Errorf("swaks: %v\n%s", err, out)
+	}
+	w.arrives("with ESMTPSA")
+	for pass, want := range map[string]smtpclient.Outcome{password: smtpclient.Success, "sesame": smtpclient.Unreachable} {
+		if r := w.scram("alice", pass); r.Outcome != want {
+			t.Errorf("%s: %+v", pass, r)
+		}
+	}
+	w.arrives("Subject: by SCRAM")
+	stop()
+	w.talk("", "C: AUTH PLAIN "+plain("alice", password)+"\nS: 454 4.7.0")
+	w.p.Stop(t)
+}
+
+const tree = `dn: dc=example,dc=com
+objectClass: domain
+dc: example
+
+dn: uid=alice,dc=example,dc=com
+objectClass: inetOrgPerson
+cn: Alice
+sn: Liddell
+mail: alice@example.com
+mail: a.liddell@example.org
+userPassword: sesame-4711
+
+dn: uid=bob,dc=example,dc=com
+objectClass: inetOrgPerson
+cn: Bob
+sn: Bob
+mail: bob@example.com
+userPassword: sesame-4711
+`
+
+// slapd starts Debian's OpenLDAP server with the users of tree.
+func slapd(t *testing.T) (url, roots string, stop func()) {
+	t.Helper()
+	bin, dir, addr := peers.Need(t, "slapd"), t.TempDir(), peers.FreeAddr(t)
+	cert, roots, _ := certificate(t)
+	conf, ldif := filepath.Join(dir, "slapd.conf"), peers.File(t, tree)
+	write(t, conf, strings.ReplaceAll(`include /etc/ldap/schema/core.schema
+include /etc/ldap/schema/cosine.schema
+include /etc/ldap/schema/inetorgperson.schema
+modulepath /usr/lib/ldap
+moduleload back_mdb
+TLSCertificateFile CERT
+TLSCertificateKeyFile CERT
+database mdb
+suffix "dc=example,dc=com"
+rootdn "cn=admin,dc=example,dc=com"
+rootpw ahoy-0815
+directory `+dir+"\n", "CERT", cert))
+	if out, err := exec.Command(peers.Need(t, "slapadd"), "-f", conf, "-l", ldif).CombinedOutput(); err != nil {
+		t.Fatalf("slapadd: %v\n%s", err, out)
+	}
+	cmd := exec.Command(bin, "-h", "ldaps://"+addr, "-f", conf, "-d", "0")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	stop = func() { cmd.Process.Kill(); cmd.Wait() }
+	t.Cleanup(stop)
+	peers.Await(t, "slapd", func() bool {
+		c, err := tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true})
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	})
+	return "ldaps://" + addr, roots, stop
+}
+
+// A user of the directory logs in with its name or an address, and has the addresses
+// that the directory and the file of -users give it. All names have one count.
+func TestLDAP(t *testing.T) {
+	t.Parallel()
+	url, roots, stop := slapd(t)
+	w := start(t, "-ldap", url, "-ldap-base", "dc=example,dc=com", "-ldap-bind-dn", "cn=admin,dc=example,dc=com", "-ldap-password-file", peers.File(t, "ahoy-0815\n"),
+		"-ldap-roots", roots, "-users", peers.File(t, usersFile), "-hourly-recipients", "0", "-hourly-messages", "4")
+	for _, name := range []string{"alice", "a.liddell@example.org"} {
+		w.talk(name, `
+			C: MAIL FROM:<a.liddell@example.org>
+			S: 250
+			C: RSET
+			S: 250
+			C: MAIL FROM:<sales@example.com>
+			S: 250
+			C: RSET
+			S: 250
+			C: MAIL FROM:<bob@example.com>
+			S: 550 5.7.1
+		`)
+	}
+	w.talk("alice@example.com", "C: MAIL FROM:<alice@example.com>\nS: 450 4.7.1 Too many messages")
+	w.talk("", "C: AUTH PLAIN "+plain("alice", "sesame")+"\nS: 535 5.7.8\nC: AUTH PLAIN "+plain("*", password)+"\nS: 535 5.7.8")
+	stop()
+	w.talk("", "C: AUTH PLAIN "+plain("alice", password)+"\nS: 454 4.7.0")
+	w.p.Stop(t)
+}
