@@ -47,7 +47,6 @@ ssl = no
 auth_mechanisms = @MECHANISMS@
 auth_failure_delay = 0
 auth_verbose = yes
-auth_debug = yes
 userdb {
   driver = static
   args = uid=65534 gid=65534 home=@DIR@

@@ -59,7 +59,8 @@ func (k *KDC) AddUser(t testing.TB, name, password string) {
 }
 
 // Keytab adds principals with random keys and returns the name of a keytab with
-// their keys. Every user can read it.
+// their keys. Every user can read it. A principal may begin with options of
+// kadmin: "-e aes256-cts-hmac-sha384-192:normal smtp/mail.example.net".
 func (k *KDC) Keytab(t testing.TB, principals ...string) (file string) {
 	t.Helper()
 	k.keytabs++
@@ -72,13 +73,6 @@ func (k *KDC) Keytab(t testing.TB, principals ...string) (file string) {
 	return file
 }
 
-// NewKey gives a principal a new key, so that existing keytabs do not fit any
-// more.
-func (k *KDC) NewKey(t testing.TB, principal string) {
-	t.Helper()
-	k.run(t, "", "kadmin.local", "-r", k.Realm, "-q", "cpw -randkey "+principal)
-}
-
 // Login gets a ticket-granting ticket for a user with kinit. It returns the
 // environment for a program that uses MIT Kerberos as this user.
 func (k *KDC) Login(t testing.TB, name, password string) (env []string) {
@@ -87,9 +81,6 @@ func (k *KDC) Login(t testing.TB, name, password string) (env []string) {
 	k.run(t, password+"\n", "kinit", "-c", cache, name)
 	return append(k.env, "KRB5CCNAME=FILE:"+cache)
 }
-
-// Env returns the environment for a program that uses MIT Kerberos with a keytab.
-func (k *KDC) Env(keytab string) []string { return append(k.env, "KRB5_KTNAME="+keytab) }
 
 func (k *KDC) run(t testing.TB, input, program string, args ...string) {
 	t.Helper()
@@ -123,5 +114,6 @@ kdc_tcp_listen = 127.0.0.1:@PORT@
   database_name = @DIR@/principal
   key_stash_file = @DIR@/stash
   acl_file = @DIR@/acl
+  default_principal_flags = +preauth
 }
 `

@@ -37,9 +37,9 @@ func send(t *testing.T, tr *smtpclient.Transport, addr string) smtpclient.Result
 func TestInterop(t *testing.T) {
 	kdc := (&peers.KDC{Realm: "EXAMPLE.NET"}).Start(t)
 	kdc.AddUser(t, "alice", "wonderland")
-	relay, service := kdc.Keytab(t, "relay/host.example"), kdc.Keytab(t, "smtp/test.example")
+	relay, service := kdc.Keytab(t, "relay/host.example"), kdc.Keytab(t, "smtp/test.example", "-e aes256-cts-hmac-sha384-192:normal smtp/sha384.example")
 	config, roots := smtptest.TLSConfig(t)
-	socket := peers.DovecotAuth(t, "gssapi", "import_environment = KRB5_CONFIG="+kdc.Config()+"\nauth_gssapi_hostname = test.example\nauth_krb5_keytab = "+service+
+	socket := peers.DovecotAuth(t, "gssapi", "import_environment = KRB5_CONFIG="+kdc.Config()+"\nauth_gssapi_hostname = \"$ALL\"\nauth_krb5_keytab = "+service+
 		"\nauth_username_format = %Lu\nauth_username_chars = abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_@/\n"+
 		"passdb {\n  driver = static\n  args = nopassword=y\n}\n")
 	p := (&peers.Postfix{
@@ -54,6 +54,7 @@ func TestInterop(t *testing.T) {
 	}{
 		{"password", &Auth{Principal: "alice", Password: "wonderland", AuthzID: "alice@EXAMPLE.NET"}, "alice@example.net"},
 		{"keytab", &Auth{Principal: "relay/host.example@EXAMPLE.NET", KeytabFile: relay, AuthzID: "relay/host.example@EXAMPLE.NET"}, "relay/host.example@example.net"},
+		{"SHA-384", &Auth{Principal: "alice", Password: "wonderland", AuthzID: "alice@EXAMPLE.NET", Service: "smtp/sha384.example"}, "alice@example.net"},
 	} {
 		tt.auth.Config = kdc.Config()
 		if r := send(t, transport(t, tt.auth, roots), p.Addr); r.Outcome != smtpclient.Success {
@@ -61,6 +62,18 @@ func TestInterop(t *testing.T) {
 		}
 		if m := p.Next(t); !strings.Contains(m, "Authenticated sender: "+tt.want) {
 			t.Errorf("%s: received %q", tt.name, m)
+		}
+	}
+	for want, a := range map[string]*Auth{
+		"KDC_ERR_PREAUTH_FAILED":      {Principal: "alice", Password: "looking glass"},
+		"KDC_ERR_C_PRINCIPAL_UNKNOWN": {Principal: "bob", Password: "wonderland"},
+		"KDC_ERR_S_PRINCIPAL_UNKNOWN": {Principal: "alice", Password: "wonderland", Service: "smtp/absent.example"},
+		"keytab":                      {Principal: "alice", KeytabFile: service + ".absent"},
+	} {
+		a.Config = kdc.Config()
+		r := send(t, transport(t, a, roots), p.Addr)
+		if r.Outcome != smtpclient.Unreachable || !strings.Contains(r.Reply.Message, want) || strings.Contains(r.Reply.Message, "glass") || strings.Contains(r.Reply.Message, "wonder") {
+			t.Errorf("%+v, want %q", r, want)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package gssapi
 
 import (
+	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"github.com/emersion/go-sasl"
 	"github.com/jcmturner/gokrb5/v8/crypto"
 	"github.com/jcmturner/gokrb5/v8/iana/chksumtype"
+	"github.com/jcmturner/gokrb5/v8/iana/etypeID"
 	"github.com/jcmturner/gokrb5/v8/iana/keyusage"
 	"github.com/jcmturner/gokrb5/v8/messages"
 	"github.com/jcmturner/gokrb5/v8/types"
@@ -50,11 +52,7 @@ func (x *exchange) apReq() ([]byte, error) {
 	binary.LittleEndian.PutUint32(checksum, 16)
 	binary.LittleEndian.PutUint32(checksum[20:], flagMutual|flagInteg)
 	x.auth.Cksum = types.Checksum{CksumType: chksumtype.GSSAPI, Checksum: checksum}
-	et, err := crypto.GetEtype(x.ticket.key.KeyType)
-	if err != nil {
-		return nil, err
-	}
-	if x.auth.SubKey, err = types.GenerateEncryptionKey(et); err != nil {
+	if x.auth.SubKey, err = newKey(x.ticket.key.KeyType); err != nil {
 		return nil, err
 	}
 	req, err := messages.NewAPReq(x.ticket.ticket, x.ticket.key, x.auth)
@@ -159,4 +157,20 @@ func (x *exchange) checksum(usage uint32) gss.Checksum {
 		}
 		return et.GetChecksumHash(x.key.KeyValue, data, usage)
 	}
+}
+
+// newKey returns a random key. The library's own function makes keys of 24 octets
+// for AES-256 with SHA-384, which needs 32 (RFC 8009, 5).
+func newKey(keyType int32) (types.EncryptionKey, error) {
+	et, err := crypto.GetEtype(keyType)
+	if err != nil {
+		return types.EncryptionKey{}, err
+	}
+	n := et.GetKeyByteSize()
+	if keyType == etypeID.AES256_CTS_HMAC_SHA384_192 {
+		n = 32
+	}
+	key := types.EncryptionKey{KeyType: keyType, KeyValue: make([]byte, n)}
+	rand.Read(key.KeyValue) // never fails
+	return key, nil
 }

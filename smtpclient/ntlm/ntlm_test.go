@@ -155,7 +155,7 @@ func TestExchange(t *testing.T) {
 	config, roots := smtptest.TLSConfig(t)
 	for password, want := range map[string]smtpclient.Outcome{"Password": smtpclient.Success, "password": smtpclient.Unreachable} {
 		h := &host{t: t}
-		srv := smtptest.NewServer(t, &smtpserver.Server{TLSConfig: config, Auth: h})
+		srv := smtptest.NewServer(t, &smtpserver.Server{TLSConfig: config, Auth: h, Limits: smtpserver.Limits{Tarpit: -1}})
 		if r := send(t, transport(t, Auth(`Domain\User`, password), roots), srv.Addr); r.Outcome != want {
 			t.Errorf("%s: %+v", password, r)
 		}
