@@ -87,7 +87,7 @@ func (a *Auth) Start(ctx context.Context, host string, mechanisms []string, stat
 	}
 	t, err := a.ticket(ctx, service)
 	if err != nil {
-		return nil, fmt.Errorf("Kerberos ticket for %s: %w", service, err)
+		return nil, fmt.Errorf("ticket for %s: %w", service, err)
 	}
 	return &exchange{ticket: t, authzid: a.AuthzID}, nil
 }
