@@ -40,8 +40,7 @@ type Auth struct {
 	// lower case.
 	Service string
 	// AuthzID is the authorization identity: the user to act as, if the host
-	// permits it. Default: none, which means the user of Principal. Dovecot
-	// accepts no login without it: set it to Principal.
+	// permits it. Default: none, which means the user of Principal.
 	AuthzID string
 
 	mu      sync.Mutex // guards tickets

@@ -52,7 +52,7 @@ func TestInterop(t *testing.T) {
 		auth *Auth
 		want string
 	}{
-		{"password", &Auth{Principal: "alice", Password: "wonderland", AuthzID: "alice@EXAMPLE.NET"}, "alice@example.net"},
+		{"password", &Auth{Principal: "alice", Password: "wonderland"}, "alice@example.net"},
 		{"keytab", &Auth{Principal: "relay/host.example@EXAMPLE.NET", KeytabFile: relay, AuthzID: "relay/host.example@EXAMPLE.NET"}, "relay/host.example@example.net"},
 		{"SHA-384", &Auth{Principal: "alice", Password: "wonderland", AuthzID: "alice@EXAMPLE.NET", Service: "smtp/sha384.example"}, "alice@example.net"},
 	} {
