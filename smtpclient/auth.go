@@ -32,6 +32,12 @@ type Authenticator interface {
 	// state is the TLS connection, nil for plain text. A nil client means that
 	// no mechanism is acceptable. If the host refuses a mechanism, Start is
 	// called again with the remaining ones.
+	//
+	// The client may have two more methods. Done() error is called after the
+	// host has reported success: its error means that the host has not proved
+	// what the mechanism demands, and the login fails. IgnoresChallenge() bool is
+	// called before Next: true means that Next does not read this challenge,
+	// which then need not be base64.
 	Start(ctx context.Context, host string, mechanisms []string, state *tls.ConnectionState) (sasl.Client, error)
 }
 
@@ -158,21 +164,18 @@ func (c *Client) exchange(mech string, ir []byte, client sasl.Client) error {
 	return nil
 }
 
-// takesAnyChallenge reports whether a mechanism does not read the challenges:
-// for such a mechanism, they need not be base64.
-func takesAnyChallenge(client sasl.Client) bool {
-	switch client.(type) {
-	case *loginClient, *bearerClient:
-		return true
-	}
-	return false
+// ignoresChallenge reports whether a mechanism does not read the next challenge,
+// so that it need not be base64.
+func ignoresChallenge(client sasl.Client) bool {
+	c, ok := client.(interface{ IgnoresChallenge() bool })
+	return ok && c.IgnoresChallenge()
 }
 
 // answer replies to one challenge. If the mechanism does not accept the
 // challenge, answer cancels the exchange with "*" (RFC 4954, 4).
 func (c *Client) answer(mech string, client sasl.Client, r reply) (reply, error) {
 	challenge, ok := decodeChallenge(string(r.text))
-	if !ok && !takesAnyChallenge(client) {
+	if !ok && !ignoresChallenge(client) {
 		return r, &ProtocolError{Phase: "AUTH " + mech, Problem: "challenge is not base64"}
 	}
 	response, err := client.Next(challenge)

@@ -48,6 +48,8 @@ type loginClient struct {
 
 func (l *loginClient) Start() (string, []byte, error) { return sasl.Login, nil, nil }
 
+func (*loginClient) IgnoresChallenge() bool { return true }
+
 func (l *loginClient) Next([]byte) ([]byte, error) {
 	l.step++
 	switch l.step {
@@ -91,8 +93,17 @@ func (l *limitedAuth) invalid() error {
 	if len(l.allowed) == 0 {
 		return errNoNames
 	}
-	if i, is := l.Authenticator.(interface{ invalid() error }); is {
-		return i.invalid()
+	return invalidAuth(l.Authenticator)
+}
+
+// invalidAuth returns the error of an Authenticator that can never work. An
+// Authenticator of another package reports it by a method Validate.
+func invalidAuth(a Authenticator) error {
+	switch a := a.(type) {
+	case interface{ invalid() error }:
+		return a.invalid()
+	case interface{ Validate() error }:
+		return a.Validate()
 	}
 	return nil
 }
@@ -182,6 +193,9 @@ func (b *bearerClient) Start() (string, []byte, error) {
 	}
 	return sasl.OAuthBearer, []byte(ir + "auth=Bearer " + b.token + "\x01\x01"), nil
 }
+
+// IgnoresChallenge returns true, because some hosts send the reason as text.
+func (*bearerClient) IgnoresChallenge() bool { return true }
 
 func (b *bearerClient) Next([]byte) ([]byte, error) {
 	if b.x {

@@ -132,8 +132,8 @@ func (v *validator) authentication(a Authenticator) {
 	case a != nil && v.level == TLSNone && !v.t.AllowInsecureAuth:
 		v.fault("Auth", "needs TLS, but the TLS level is none: use TLS, or a Transport with AllowInsecureAuth")
 	}
-	if i, is := a.(interface{ invalid() error }); is && !settings.IsNil(a) {
-		if err := i.invalid(); err != nil {
+	if !settings.IsNil(a) {
+		if err := invalidAuth(a); err != nil {
 			v.fault("Auth", "%v", err)
 		}
 	}

@@ -18,6 +18,9 @@ type Postfix struct {
 	Domains string
 	// Main has additional lines of main.cf. They override the usual ones.
 	Main string
+	// Files are additional files of the configuration directory. sasl/smtpd.conf
+	// is the configuration of Cyrus SASL.
+	Files map[string]string
 	// Addr is the address to listen on. Default: FreeAddr.
 	Addr string
 	// Namespace is the network namespace to run in. Default: that of the test.
@@ -92,6 +95,10 @@ func (p *Postfix) prepare(t testing.TB) {
 	fill := strings.NewReplacer("@DIR@", p.dir, "@ADDR@", p.Addr, "@HOST@", host, "@DOMAINS@", p.Domains, "@DOMAIN@", domain)
 	check(t, os.WriteFile(p.dir+"/etc/main.cf", []byte(fill.Replace(main+p.Main)), 0o644))
 	check(t, os.WriteFile(p.dir+"/etc/master.cf", []byte(fill.Replace(postfixMaster)), 0o644))
+	for name, text := range p.Files {
+		check(t, os.MkdirAll(filepath.Dir(p.dir+"/etc/"+name), 0o755))
+		check(t, os.WriteFile(p.dir+"/etc/"+name, []byte(text), 0o644))
+	}
 }
 
 func (p *Postfix) command(bin, what string) *exec.Cmd {

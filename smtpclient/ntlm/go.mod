@@ -1,0 +1,20 @@
+module github.com/bridgehead-mail/bridgehead/smtpclient/ntlm
+
+go 1.25.0
+
+require (
+	github.com/Azure/go-ntlmssp v0.1.1
+	github.com/bridgehead-mail/bridgehead v0.1.0
+	github.com/emersion/go-sasl v0.0.0-20241020182733-b788ff22d5a6
+	go.uber.org/goleak v1.3.0
+)
+
+require (
+	github.com/emersion/go-smtp v0.25.1 // indirect
+	golang.org/x/net v0.58.0 // indirect
+	golang.org/x/sync v0.22.0 // indirect
+	golang.org/x/sys v0.47.0 // indirect
+	golang.org/x/text v0.41.0 // indirect
+)
+
+replace github.com/bridgehead-mail/bridgehead => ../..
