@@ -162,11 +162,12 @@ func (x *expansion) finish(added []*queue.Recipient) {
 }
 
 // direct makes the mailboxes the recipients of list, except those that get the
-// message m anyway. r is the recipient of m that is expanded.
+// message m anyway. r is the recipient of m that is expanded. The states of the other
+// recipients of m are not read: other deliveries change them at the same time.
 func (x *expansion) direct(list, m *queue.Message, r *queue.Recipient) {
 	have := make(map[string]bool, len(m.Recipients))
 	for _, o := range m.Recipients {
-		if o != r && o.Status != queue.Expanded && fold(o.Addr) != x.first {
+		if o != r && fold(o.Addr) != x.first {
 			have[fold(o.Addr)] = true
 		}
 	}

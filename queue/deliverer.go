@@ -44,6 +44,8 @@ type Deliverer interface {
 	// recipient that is not known to be delivered by then is Deferred. If
 	// Deliver has delivered to some recipients and must wait before it returns,
 	// it calls [Progress]. It calls [MayFinish] before an attempt becomes final.
+	// Of the recipients of m that are not in rcpts, it may read Addr and Options:
+	// other deliveries of m change the other fields at the same time.
 	Deliver(ctx context.Context, hop NextHop, m *Message, rcpts []*Recipient) []Result
 }
 

@@ -39,7 +39,7 @@ func TestInterop(t *testing.T) {
 	kdc.AddUser(t, "alice", "wonderland")
 	relay, service := kdc.Keytab(t, "relay/host.example"), kdc.Keytab(t, "smtp/test.example", "-e aes256-cts-hmac-sha384-192:normal smtp/sha384.example")
 	config, roots := smtptest.TLSConfig(t)
-	socket := peers.DovecotAuth(t, "gssapi", "import_environment = KRB5_CONFIG="+kdc.Config()+"\nauth_gssapi_hostname = \"$ALL\"\nauth_krb5_keytab = "+service+
+	socket := peers.DovecotSASL(t, "gssapi", "import_environment = KRB5_CONFIG="+kdc.Config()+"\nauth_gssapi_hostname = \"$ALL\"\nauth_krb5_keytab = "+service+
 		"\nauth_username_format = %Lu\nauth_username_chars = abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_@/\n"+
 		"passdb {\n  driver = static\n  args = nopassword=y\n}\n")
 	p := (&peers.Postfix{

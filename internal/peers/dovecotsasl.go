@@ -8,17 +8,17 @@ import (
 	"testing"
 )
 
-// DovecotAuth runs a Dovecot until the test ends that only authenticates, for a
+// DovecotSASL runs a Dovecot until the test ends that only authenticates, for a
 // Postfix with smtpd_sasl_type = dovecot. It returns its socket, for
 // smtpd_sasl_path. mechanisms is the value of auth_mechanisms; config is the rest
 // of its configuration, such as a passdb; environment is added to that of the
 // test. Dovecot must be started by root; otherwise the test is skipped.
-func DovecotAuth(t testing.TB, mechanisms, config string, environment ...string) (socket string) {
+func DovecotSASL(t testing.TB, mechanisms, config string, environment ...string) (socket string) {
 	t.Helper()
 	bin := Need(t, "dovecot")
 	NeedRoot(t)
 	dir := OpenDir(t)
-	text := strings.NewReplacer("@DIR@", dir, "@MECHANISMS@", mechanisms).Replace(dovecotAuthConfig) + config
+	text := strings.NewReplacer("@DIR@", dir, "@MECHANISMS@", mechanisms).Replace(dovecotSASLConfig) + config
 	check(t, os.WriteFile(dir+"/dovecot.conf", []byte(text), 0o644))
 	cmd := exec.Command(bin, "-F", "-c", dir+"/dovecot.conf")
 	cmd.Env = append(os.Environ(), environment...)
@@ -39,7 +39,7 @@ func DovecotAuth(t testing.TB, mechanisms, config string, environment ...string)
 	return socket
 }
 
-const dovecotAuthConfig = `base_dir = @DIR@/run
+const dovecotSASLConfig = `base_dir = @DIR@/run
 state_dir = @DIR@/state
 log_path = @DIR@/log
 protocols =
