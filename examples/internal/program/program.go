@@ -150,18 +150,12 @@ func (p *Program) parse(args []string, stderr io.Writer) *loaded {
 
 // check checks settings for -check.
 func (p *Program) check(l *loaded, stdout, stderr io.Writer) int {
-	relay, rules, err := p.assemble(l, slog.New(slog.DiscardHandler))
-	if err == nil {
-		err = relay.Validate()
-	}
+	_, warnings, err := p.assemble(l, slog.New(slog.DiscardHandler))
 	if err != nil {
 		fmt.Fprintln(stderr, err)
 		return 2
 	}
-	for _, f := range relay.Warnings() {
-		fmt.Fprintln(stdout, "warning:", f.Error())
-	}
-	for _, text := range rules.warnings() {
+	for _, text := range warnings {
 		fmt.Fprintln(stdout, "warning:", text)
 	}
 	fmt.Fprintln(stdout, "the settings are valid")

@@ -62,7 +62,11 @@ func readLines(path string, text []byte) (all []Setting, err error) {
 	for line := range strings.Lines(string(text)) {
 		name, values, _ := strings.Cut(line, ":")
 		n++
-		all = append(all, Setting{Name: name, Values: strings.Fields(values), Line: n})
+		one := Setting{Name: name, Line: n}
+		for _, v := range strings.Fields(values) {
+			one.Values = append(one.Values, Value{Text: v, Line: n})
+		}
+		all = append(all, one)
 	}
 	return all, nil
 }
@@ -324,7 +328,10 @@ func TestWords(t *testing.T) {
 	if len(w) != 3 || w[1] != "a, b" {
 		t.Errorf("%q", w)
 	}
-	if err := set(&flag.Flag{Value: &w}, []string{"x", "y,z"}); err != nil || len(w) != 5 || w[4] != "y,z" {
+	l := loaded{flags: flag.NewFlagSet("", flag.ContinueOnError)}
+	l.flags.Var(&w, "command", "")
+	l.apply(l.flags, []Setting{{Name: "command", Sequence: true, Line: 1, Values: []Value{{Text: "x", Line: 1}, {Text: "y,z", Line: 2}}}})
+	if err := l.err(); err != nil || len(w) != 5 || w[4] != "y,z" {
 		t.Errorf("from a file: %v, %q", err, w)
 	}
 }

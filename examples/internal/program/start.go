@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -35,17 +34,21 @@ func newParts(l *loaded, log *slog.Logger) *parts {
 
 func (s *Settings) logs() string { return cmp.Or(s.Logs, filepath.Join(s.Spool, "logs")) }
 
-// assemble makes a gateway that is only checked, without a store.
-func (p *Program) assemble(l *loaded, log *slog.Logger) (*gateway.Gateway, *Rules, error) {
+// assemble makes a gateway that is only checked, without a store. Its warnings are
+// what is probably wrong.
+func (p *Program) assemble(l *loaded, log *slog.Logger) (relay *gateway.Gateway, warnings []string, err error) {
 	parts := newParts(l, log)
 	k := parts.kit(l)
 	r := l.own.Build(k)
 	if err := k.err(); err != nil {
 		return nil, nil, err
 	}
-	relay := parts.gateway(k, &r)
+	relay = parts.gateway(k, &r)
 	parts.queue.Store = new(memory.Store)
-	return relay, &r, nil
+	if err := k.valid(relay, &r); err != nil {
+		return nil, nil, err
+	}
+	return relay, k.warnings(relay, &r), nil
 }
 
 // Assemble makes a gateway with a queue in memory, for tests of its policy.
@@ -60,11 +63,7 @@ func (p *Program) Assemble(args ...string) (*gateway.Gateway, error) {
 
 // start makes the gateway that runs.
 func (p *Program) start(l *loaded, args []string, hup <-chan os.Signal, log *slog.Logger) (*gateway.Gateway, error) {
-	relay, _, err := p.assemble(l, log)
-	if err == nil {
-		err = relay.Validate()
-	}
-	if err != nil {
+	if _, _, err := p.assemble(l, log); err != nil {
 		return nil, err // before the spool is opened
 	}
 	store, err := spool.Open(l.Spool, &spool.Options{Logger: log})
@@ -78,7 +77,7 @@ func (p *Program) start(l *loaded, args []string, hup <-chan os.Signal, log *slo
 	if err := k.err(); err != nil { // a file has changed since the check
 		return nil, errors.Join(err, store.Close())
 	}
-	relay = parts.gateway(k, &r)
+	relay := parts.gateway(k, &r)
 	relay.Closers = append(relay.Closers, parts.router, store, parts.received, parts.sent)
 	running := &reloader{program: p, args: args, hup: hup, parts: parts, relay: relay, log: log, in: k}
 	relay.Tasks = append(relay.Tasks, running.run)
@@ -97,16 +96,6 @@ func (p *Program) start(l *loaded, args []string, hup <-chan os.Signal, log *slo
 	}
 	k.setLevels(relay)
 	return relay, nil
-}
-
-// warnings returns what is probably wrong, besides the warnings of the relay.
-func (r *Rules) warnings() (texts []string) {
-	for _, c := range r.Receive {
-		if a, err := ListenAddr(c.Address); err == nil && a.Port() == 0 {
-			texts = append(texts, fmt.Sprintf("-%s %s: with port 0, the system chooses another port at each start", c.setting(), c.Address))
-		}
-	}
-	return texts
 }
 
 // gateway assembles the relay.

@@ -1,8 +1,10 @@
 package program
 
 import (
+	"flag"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -103,3 +105,29 @@ func (w *Words) Set(text string) error {
 }
 
 func (w *Words) repeats() {}
+
+// Choice returns the value of a setting that is one of several words. The text that
+// value points to is the default.
+func Choice(value *string, words ...string) flag.Value { return &choice{value, words} }
+
+type choice struct {
+	value *string
+	words []string
+}
+
+// String implements flag.Value.
+func (c *choice) String() string {
+	if c.value == nil { // package flag makes one to find out whether a default is the zero value
+		return ""
+	}
+	return *c.value
+}
+
+// Set implements flag.Value.
+func (c *choice) Set(text string) error {
+	if !slices.Contains(c.words, text) {
+		return fmt.Errorf("%q is not one of %s", text, strings.Join(c.words, ", "))
+	}
+	*c.value = text
+	return nil
+}

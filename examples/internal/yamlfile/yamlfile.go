@@ -2,12 +2,18 @@
 // module of its own, so that the core does not depend on a YAML parser.
 //
 // A file is a mapping of settings. Their names are those of the flags. The value of a
-// setting with several values is a sequence:
+// setting with several values is a sequence. A name with dots may also be written as
+// nested mappings, and an element of a sequence may be a mapping:
 //
-//	# /etc/smarthost/smarthost.yaml
-//	listen: 10.1.0.25:25
-//	allow: [10.1.0.0/16, 192.0.2.7]
-//	upstream: smtp.example.net:587
+//	# /etc/edge/edge.yaml
+//	hostname: edge.example.com
+//	filters:
+//	  spf: reject                 # as filters.spf: reject, and -filters.spf reject
+//	  connection:
+//	    block: [10.1.0.0/16, 192.0.2.7]
+//	domains:
+//	  - name: example.com         # as -domains "example.com; recipients=alice,bob"
+//	    recipients: [alice, bob]
 package yamlfile
 
 import (
@@ -33,21 +39,49 @@ func Read(path string, text []byte) ([]program.Setting, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s:%s", path, err)
 	}
-	var settings []program.Setting
-	var faults []error
-	for i := 0; i+1 < len(root.Content); i += 2 {
-		key, value := root.Content[i], root.Content[i+1]
-		values, err := values(value)
-		if err == nil && key.Kind != yaml.ScalarNode {
-			err = errors.New("the name of a setting is not a text")
-		}
-		if err != nil {
-			faults = append(faults, fmt.Errorf("%s:%d: %s: %w", path, key.Line, key.Value, err))
+	r := reader{path: path}
+	settings := r.mapping("", root)
+	return settings, errors.Join(r.faults...)
+}
+
+// A reader makes settings of the nodes of a file.
+type reader struct {
+	path    string
+	element string // the element that the nodes are in, as "domains[0]."
+	faults  []error
+}
+
+func (r *reader) fault(line int, name, text string) {
+	r.faults = append(r.faults, fmt.Errorf("%s:%d: %s%s: %s", r.path, line, r.element, name, text))
+}
+
+// mapping returns the settings of a mapping. prefix is the name of its section, with a
+// dot at the end.
+func (r *reader) mapping(prefix string, n *yaml.Node) []program.Setting {
+	settings := []program.Setting{}
+	seen := make(map[string]int)
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		if key.Kind != yaml.ScalarNode {
+			r.fault(key.Line, prefix+key.Value, "the name of a setting is not a text")
 			continue
 		}
-		settings = append(settings, program.Setting{Name: key.Value, Values: values, Line: key.Line})
+		one := program.Setting{Name: prefix + key.Value, Line: key.Line}
+		// Two settings with one name are found by their user. Two sections would become one.
+		if first := seen[key.Value]; first > 0 && value.Kind == yaml.MappingNode {
+			r.fault(key.Line, one.Name, fmt.Sprintf("is set twice, also in line %d", first))
+			continue
+		}
+		seen[key.Value] = key.Line
+		if value.Kind == yaml.MappingNode {
+			one.Section = true
+			settings = append(append(settings, one), r.mapping(one.Name+".", value)...)
+			continue
+		}
+		r.values(&one, value)
+		settings = append(settings, one)
 	}
-	return settings, errors.Join(faults...)
+	return settings
 }
 
 var atLine = regexp.MustCompile(`^yaml: line (\d+): `)
@@ -82,25 +116,33 @@ func position(err error) error {
 	return fmt.Errorf("1: %s", text)
 }
 
-// values returns a scalar, or the scalars of a sequence.
-func values(n *yaml.Node) ([]string, error) {
+// values sets the values of a setting: those of a scalar or a sequence.
+func (r *reader) values(one *program.Setting, n *yaml.Node) {
 	if n.Kind == yaml.AliasNode {
 		n = n.Alias
 	}
 	switch {
 	case n.Kind == yaml.ScalarNode && n.Tag == "!!null":
-		return nil, nil
+		return
 	case n.Kind == yaml.ScalarNode:
-		return []string{n.Value}, nil
+		one.Values = []program.Value{{Text: n.Value, Line: n.Line}}
+		return
 	case n.Kind != yaml.SequenceNode:
-		return nil, errors.New("not a value or a sequence of values")
+		r.fault(one.Line, one.Name, "not a value or a sequence of values")
+		return
 	}
-	var all []string
-	for _, one := range n.Content {
-		if one.Kind != yaml.ScalarNode || one.Tag == "!!null" {
-			return nil, fmt.Errorf("line %d is not a value", one.Line)
+	one.Sequence, one.Values = true, []program.Value{}
+	for i, element := range n.Content {
+		v := program.Value{Text: element.Value, Line: element.Line}
+		switch {
+		case element.Kind == yaml.MappingNode:
+			outer := r.element
+			r.element = fmt.Sprintf("%s%s[%d].", outer, one.Name, i)
+			v.Text, v.Fields = "", r.mapping("", element)
+			r.element = outer
+		case element.Kind != yaml.ScalarNode, element.Tag == "!!null":
+			r.fault(element.Line, fmt.Sprintf("%s[%d]", one.Name, i), "not a value")
 		}
-		all = append(all, one.Value)
+		one.Values = append(one.Values, v)
 	}
-	return all, nil
 }
