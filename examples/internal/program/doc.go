@@ -18,6 +18,13 @@
 //		return program.Rules{Table: table, Receive: []program.Receive{{Server: srv, Address: k.Listen}}}
 //	}
 //
+// # Names of settings
+//
+// A setting has one name on the command line and in the file. A gateway with many
+// settings groups them in sections: -filters.spf is the setting spf in the section
+// filters of the file. A setting whose values have fields is a [Records]. A fault names
+// the setting, and its line if it is in the file.
+//
 // # Start, check, reload
 //
 // The settings are read and Build is called at the start, for -check, and again

@@ -3,6 +3,7 @@ package program
 import (
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -49,6 +50,14 @@ func (k *Kit) Failed() bool { return len(k.faults) > 0 }
 func (k *Kit) Require(setting string, set bool) {
 	if !set && !slices.Contains(k.wrong(), setting) {
 		k.Fault(setting, errors.New("is required"))
+	}
+}
+
+// Each checks the values of a setting with several values. A fault names the value, as
+// "filters.sender.domains[1]".
+func (k *Kit) Each(setting string, values []string, check func(value string) error) {
+	for i, v := range values {
+		k.Fault(fmt.Sprintf("%s[%d]", setting, i), check(v))
 	}
 }
 

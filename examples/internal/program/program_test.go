@@ -256,6 +256,9 @@ func TestCheck(t *testing.T) {
 		!strings.Contains(out.String(), "the settings are valid") {
 		t.Errorf("status %d\n%s%s", status, out.String(), errs.String())
 	}
+	if status := p.Run([]string{"-config", config, "-check", "-console", ":8025"}, &out, &errs); status != 2 || !strings.Contains(errs.String(), "-console: Address: :8025 can be reached from other hosts") {
+		t.Errorf("status %d\n%s%s", status, out.String(), errs.String())
+	}
 	if status := p.Run([]string{"-config", config, "-check", "-hostname", "10.0.0.1"}, &out, &errs); status != 2 || !strings.Contains(errs.String(), `-hostname: "10.0.0.1" is not a host name`) {
 		t.Errorf("status %d\n%s%s", status, out.String(), errs.String())
 	}
