@@ -94,7 +94,9 @@ func TestEmptySequence(t *testing.T) {
 // A fault names the setting as exactly as possible, and its line or that of the section
 // or the element that it is missing in.
 func TestFaultsOfNestedSettings(t *testing.T) {
-	element := func(fields ...Setting) Setting { return list(3, "domains", Value{Line: 4, Fields: append([]Setting{}, fields...)}) }
+	element := func(fields ...Setting) Setting {
+		return list(3, "domains", Value{Line: 4, Fields: append([]Setting{}, fields...)})
+	}
 	for want, settings := range map[string][]Setting{
 		"x.yaml:1: filter: is not a setting":                                               {{Name: "filter", Section: true, Line: 1}, one(2, "filter.spf", "check")},
 		"x.yaml:2: filters.spv: is not a setting":                                          {{Name: "filters", Section: true, Line: 1}, one(2, "filters.spv", "check")},
