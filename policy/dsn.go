@@ -10,7 +10,24 @@ import (
 
 // mayUseDSN reports whether the client may ask for success reports.
 func (j *relayChecker) mayUseDSN(ctx context.Context, s *smtpserver.Session) bool {
-	return j.dsnForEveryone || s.Identity() != "" || RightsOf(ctx, s)&AcceptAnyRecipient != 0
+	return j.dsnForEveryone || known(ctx, s)
+}
+
+// known reports whether the client belongs to the organization: it has logged in, or
+// may send to recipients outside the accepted domains.
+func known(ctx context.Context, s *smtpserver.Session) bool {
+	return s.Identity() != "" || RightsOf(ctx, s)&AcceptAnyRecipient != 0
+}
+
+// knownNow is known without a lookup in the DNS: it may miss the rights of a session
+// for which they were not needed yet.
+func knownNow(s *smtpserver.Session) bool {
+	if s.Identity() != "" {
+		return true
+	}
+	ip, _ := clientIP(s)
+	st, _ := s.Value(sessionRightsKey{}).(*sessionRights)
+	return st != nil && st.known && st.ip == ip && st.rights&AcceptAnyRecipient != 0
 }
 
 // offersDSN reports whether the server announces DSN to the client. A client

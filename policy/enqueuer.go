@@ -3,6 +3,7 @@ package policy
 import (
 	"context"
 	"fmt"
+	"net"
 	"strings"
 	"unicode/utf8"
 
@@ -91,21 +92,25 @@ func (h *Enqueuer) Receive(ctx context.Context, s *smtpserver.Session, m *smtpse
 		Recipients: ptrs,
 		Content:    m.Content(),
 		Received:   m.Received,
-		Origin: queue.Origin{
-			Connector:  s.Connector(),
-			ClientHelo: s.Helo(),
-			Identity:   s.Identity(),
-			Protocol:   s.Protocol(),
-		},
-	}
-	if ip, ok := clientIP(s); ok {
-		qm.Origin.ClientAddr = ip.String()
+		Origin:     originOf(s, known(ctx, s)),
 	}
 	if err := h.Queue.Submit(ctx, qm); err != nil {
 		return "", err
 	}
 	m.Close() // the store has the content, see queue.Store
 	return "", nil
+}
+
+// originOf returns the origin of mail from a client. internal is Origin.Internal.
+func originOf(s *smtpserver.Session, internal bool) queue.Origin {
+	o := queue.Origin{Connector: s.Connector(), ClientHelo: s.Helo(), Identity: s.Identity(), Protocol: s.Protocol(), Internal: internal}
+	if ip, ok := clientIP(s); ok {
+		o.ClientAddr = ip.String()
+	}
+	if local, ok := s.LocalAddr().(*net.TCPAddr); ok {
+		o.ServerAddr = local.AddrPort().Addr().Unmap().String()
+	}
+	return o
 }
 
 // originalType returns the address type for ORCPT (RFC 3461, 4.2; RFC 6533,

@@ -70,7 +70,8 @@ func TestEnqueuer(t *testing.T) {
 	if o := m.Recipients[1].Options; o.OriginalRecipient != "frank@example.net" {
 		t.Errorf("options %+v", o)
 	}
-	want := queue.Origin{Connector: "internet", ClientAddr: stranger, ClientHelo: "client.example", Identity: "alice", Protocol: "ESMTPA"}
+	want := queue.Origin{Connector: "internet", ClientAddr: stranger, ClientHelo: "client.example", Identity: "alice", Protocol: "ESMTPA",
+		ServerAddr: "192.0.2.25", Internal: true}
 	if m.Origin != want {
 		t.Errorf("origin %+v, want %+v", m.Origin, want)
 	}

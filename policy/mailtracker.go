@@ -200,13 +200,9 @@ func trackedEvent(s *smtpserver.Session, a *smtpserver.Action) queue.Event {
 	return e
 }
 
-func trackedOrigin(s *smtpserver.Session) queue.Origin {
-	o := queue.Origin{Connector: s.Connector(), ClientHelo: s.Helo(), Identity: s.Identity(), Protocol: s.Protocol()}
-	if ip, ok := clientIP(s); ok {
-		o.ClientAddr = ip.String()
-	}
-	return o
-}
+// trackedOrigin returns the origin of an event. A client without an account may have
+// rights that only a lookup in the DNS can tell, and Observe does not wait.
+func trackedOrigin(s *smtpserver.Session) queue.Origin { return originOf(s, knownNow(s)) }
 
 // trackedReply returns the text of a reply, or "".
 func trackedReply(e *smtp.SMTPError) string {

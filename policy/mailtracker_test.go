@@ -89,7 +89,7 @@ func TestMailTrackerEvents(t *testing.T) {
 		tracker.Flush()
 		var got []string
 		for _, e := range r.take() {
-			if e.Origin != (queue.Origin{Connector: "in", ClientAddr: "192.0.2.1", ClientHelo: "client.example", Protocol: "ESMTP"}) || e.ID == "" || e.From != "a@example.org" {
+			if e.Origin != (queue.Origin{Connector: "in", ClientAddr: "192.0.2.1", ClientHelo: "client.example", Protocol: "ESMTP", ServerAddr: "198.51.100.1"}) || e.ID == "" || e.From != "a@example.org" {
 				t.Errorf("%+v", e)
 			}
 			got = append(got, fmt.Sprintf("%v %d %s %s %s %v %s %v", e.Kind, e.Number(), e.MessageID, e.Subject, e.Text, e.Recipients, e.Related, e.Size > 0))

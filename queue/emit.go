@@ -145,7 +145,7 @@ func (q *Queue) emitAttempt(m *Message, hop NextHop, vs []verdict, took time.Dur
 	}
 }
 
-func (e *Event) from(r *Result) { e.Host, e.Addr, e.TLS = r.Host, r.Addr, r.TLS }
+func (e *Event) from(r *Result) { e.Host, e.Addr, e.TLS, e.Final = r.Host, r.Addr, r.TLS, r.Final }
 
 // resultText returns the text of a result, on one line.
 func resultText(r *Result) string {

@@ -70,6 +70,8 @@ type Event struct {
 	Host, Addr string // of the remote host: see Result
 	TLS        string
 	Took       time.Duration // of the attempt
+	// Final is true if the host has put the message into the mailbox: see Result.
+	Final bool
 
 	// Related is the address of the list or alias that was expanded. Reference
 	// is the ID of another message: the report about this message, the bad mail
@@ -105,7 +107,12 @@ func (e *Event) Number() int {
 		}
 		return 1019 // SMTP submit message to AQ
 	case EventSend:
+		if e.Final {
+			return 1023 // SMTP local delivery
+		}
 		return 1031 // SMTP end outbound transfer
+	case EventExpand:
+		return 1033 // SMTP message categorized and queued for routing
 	case EventDefer:
 		if e.Host == "" && e.Hop == (NextHop{}) {
 			return 1035 // SMTP message scheduled to retry routing

@@ -120,6 +120,10 @@ type Origin struct {
 	ClientHelo string // the client's name in HELO, EHLO or LHLO
 	Identity   string // the authenticated identity of the client
 	Protocol   string // SMTP, ESMTP, ESMTPS, ESMTPA, ESMTPSA, LMTP, ...
+	ServerAddr string // the IP address of this relay that the client connected to
+	// Internal is true if the client belongs to the organization: it has logged
+	// in, or may send to recipients outside the accepted domains.
+	Internal bool
 }
 
 // Status is the state of a recipient.

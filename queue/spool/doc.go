@@ -100,7 +100,7 @@
 // A segment is filled with zeros before it is used. So a commit changes no
 // metadata of the file system and needs no new disk space.
 //
-// # The format, version 4
+// # The format, version 5
 //
 // A spool is a directory:
 //
@@ -149,11 +149,12 @@
 //
 // Version 1 has no change records, and its schedules have no Wait. Version 2 has no
 // extensions of the envelope, which contain the labels of a message. Version 3 has
-// no file suspensions; an older program would deliver suspended mail. This program
-// can read versions 1 to 3, and writes version 4 in each new segment. On a full
-// disk it may continue a last segment of an earlier version. Before that, it
-// changes the version of this segment to 4. An older program refuses a spool that
-// has a segment of a later version.
+// no file suspensions; an older program would deliver suspended mail. Version 4 has
+// no ServerAddr and no Internal of a message's origin. This program can read
+// versions 1 to 4, and writes version 5 in each new segment. On a full disk it may
+// continue a last segment of an earlier version. Before that, it changes the version
+// of this segment to 5. An older program refuses a spool that has a segment of a
+// later version.
 //
 // After a crash, any part of the last commit may be on disk (a torn commit).
 // Recovery must distinguish this from damage to records that were durable. The

@@ -333,7 +333,10 @@ func (e *encoder) envelope(m *queue.Message) {
 // envelope: each begins with its number. (Format version 3. A program that does not
 // know an extension must not deliver the message without it, so a new extension
 // needs a new version.)
-const extLabels = 1 // the number of labels, and the key and the value of each
+const (
+	extLabels = 1 + iota // the number of labels, and the key and the value of each
+	extOrigin            // Origin.ServerAddr and Origin.Internal (version 5)
+)
 
 func (e *encoder) extensions(m *queue.Message) {
 	if labels := m.Options.Labels; len(labels) > 0 {
@@ -343,6 +346,11 @@ func (e *encoder) extensions(m *queue.Message) {
 			e.str(key)
 			e.str(labels[key])
 		}
+	}
+	if o := &m.Origin; o.ServerAddr != "" || o.Internal {
+		e.uint(extOrigin)
+		e.str(o.ServerAddr)
+		e.bool(o.Internal)
 	}
 }
 
@@ -356,6 +364,9 @@ func (d *decoder) extensions(m *queue.Message) {
 				key := d.str()
 				m.Options.Labels[key] = d.str()
 			}
+		case extOrigin:
+			m.Origin.ServerAddr = d.str()
+			m.Origin.Internal = d.bool()
 		default:
 			d.fail()
 		}

@@ -109,9 +109,9 @@ const segmentHeaderLen = 72
 
 // version is the version of the format. Version 1 has no kindChange and no waits
 // (encoder.due). Version 2 has no extensions of the envelope and no hasResult.
-// Version 3 has no file of suspensions. A segment may have records of earlier
-// versions, which compaction has copied.
-const version = 4
+// Version 3 has no file of suspensions. Version 4 has no extOrigin. A segment may
+// have records of earlier versions, which compaction has copied.
+const version = 5
 
 var segmentMagic = [8]byte{'B', 'H', 's', 'p', 'o', 'o', 'l'}
 

@@ -100,18 +100,18 @@ func TestInspectSuspensions(t *testing.T) {
 	}
 }
 
-// Before the first suspension is written, the spool has a segment of version 4 on
-// stable storage, which an older program refuses.
+// Before the first suspension is written, the spool has a segment on stable storage
+// whose version a program without suspensions refuses.
 func TestSuspensionsNeedTheVersion(t *testing.T) {
 	dir := unpack(t, "version3.tar.gz")
 	s := openTest(t, dir)
-	if v := versionOf(t, newestSegment(t, dir)); v != 4 {
+	if v := versionOf(t, newestSegment(t, dir)); v != version {
 		t.Errorf("the newest segment has version %d", v)
 	}
 	if err := errors.Join(s.PutSuspension(bg, queue.Suspension{Domain: "example.net", Since: time.Unix(1e9, 0)}), s.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if v := versionOf(t, newestSegment(t, dir)); v != 4 {
+	if v := versionOf(t, newestSegment(t, dir)); v != version {
 		t.Errorf("the newest segment has version %d", v)
 	}
 }

@@ -121,6 +121,24 @@ func TestOpensVersion3(t *testing.T) {
 	}
 }
 
+// A spool in the fourth format, which has suspensions, opens and nothing is lost: that
+// of TestOpensVersion3, opened by a program of that version, which suspended a domain.
+func TestOpensVersion4(t *testing.T) {
+	s, err := Open(unpack(t, "version4.tar.gz"), &Options{SegmentSize: 64 << 10, LargeContent: 8 << 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	r := s.Recovery()
+	if r.Messages != 30 || len(r.Damaged) != 0 || r.Swept != 0 || fmt.Sprint(r.Interrupted) != "[m39]" {
+		t.Errorf("%+v", r)
+	}
+	checkVersion(t, s, 5)
+	if all, err := s.Suspensions(bg); len(all) != 1 || all[0].Domain != "example.net" || err != nil {
+		t.Errorf("%+v, %v", all, err)
+	}
+}
+
 // checkVersion checks the messages of a spool of an earlier version. If labeled is
 // not 0, each message whose number is a multiple of it has a label.
 func checkVersion(t *testing.T, s *Spool, labeled int) {

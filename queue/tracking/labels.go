@@ -7,7 +7,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/envelope"
 )
 
-// formatLabels returns the column custom-data: "key=value; key=value", in the order of the
+// formatLabels returns the labels for the column custom-data: "key=value; key=value", in the order of the
 // keys. A value that contains a semicolon or a quotation mark, or begins or ends with
 // a space, is quoted as in Go.
 func formatLabels(ls map[string]string) string {
@@ -25,8 +25,8 @@ func formatLabels(ls map[string]string) string {
 	return b.String()
 }
 
-// parseLabels reads the column custom-data. It ignores what formatLabels does not
-// write.
+// parseLabels reads the labels in the column custom-data. It ignores what
+// formatLabels does not write.
 func parseLabels(s string) map[string]string {
 	var ls map[string]string
 	for s != "" {
@@ -45,11 +45,14 @@ func parseLabels(s string) map[string]string {
 			}
 			value, rest = rest[:n], rest[n:]
 		}
+		s = strings.TrimPrefix(rest, "; ")
+		if key == priorityData {
+			continue
+		}
 		if ls == nil {
 			ls = make(map[string]string)
 		}
 		ls[key] = value
-		s = strings.TrimPrefix(rest, "; ")
 	}
 	return ls
 }

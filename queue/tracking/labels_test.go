@@ -31,7 +31,7 @@ func FuzzLabels(f *testing.F) {
 	f.Fuzz(func(t *testing.T, k1, v1, k2, v2 string) {
 		parseLabels(k1) // any column
 		for _, k := range []string{k1, k2} {
-			if k == "" || strings.ContainsAny(k, "=; ") {
+			if k == "" || strings.ContainsAny(k, "=;: ") {
 				return // not valid
 			}
 		}

@@ -73,7 +73,7 @@ func (l *Log) record(e *queue.Event) record {
 		reference:               e.Reference,
 		sourceContext:           e.Text,
 		messageInfo:             info(e),
-		customData:              formatLabels(e.Labels),
+		customData:              custom(e),
 	}
 	if e.ID == "" && e.From != "" { // refused at MAIL
 		r[senderAddress], r[returnPath] = e.From, e.From
@@ -84,7 +84,7 @@ func (l *Log) record(e *queue.Event) record {
 		r[senderAddress] = e.From
 		r[returnPath] = cmp.Or(e.From, "<>")
 		r[directionality] = "Incoming"
-		if e.Origin.Identity != "" || e.System {
+		if e.Origin.Internal || e.Origin.Identity != "" || e.System {
 			r[directionality] = "Originating"
 		}
 		if !l.NoSubject {
@@ -94,7 +94,7 @@ func (l *Log) record(e *queue.Event) record {
 	switch e.Kind {
 	case queue.EventReceive, queue.EventReject, queue.EventDrop, queue.EventQuarantine:
 		r[clientIP], r[clientHostname] = e.Origin.ClientAddr, e.Origin.ClientHelo
-		r[serverHostname], r[connectorID] = l.Hostname, e.Origin.Connector
+		r[serverIP], r[serverHostname], r[connectorID] = e.Origin.ServerAddr, l.Hostname, e.Origin.Connector
 	default:
 		r[clientHostname] = l.Hostname
 		r[serverIP], r[serverHostname], r[connectorID] = e.Addr, e.Host, e.Hop.Connector
@@ -161,8 +161,31 @@ func info(e *queue.Event) string {
 	if e.Kind != queue.EventReceive && !e.Received.IsZero() {
 		add("received", protolog.FormatTime(e.Received))
 	}
+	if e.Origin.Identity != "" { // without the account: readers of the log may not know it
+		add("login", "yes")
+	}
 	return string(b)
 }
+
+// custom returns the column custom-data: the priority as in Exchange 2013, if it is
+// not normal, and the labels.
+func custom(e *queue.Event) string {
+	labels := formatLabels(e.Labels)
+	switch {
+	case e.Priority == 0:
+		return labels
+	case labels != "":
+		labels = "; " + labels
+	}
+	if e.Priority > 0 {
+		return priorityData + "=High" + labels
+	}
+	return priorityData + "=Low" + labels
+}
+
+// priorityData is the key of the priority in the column custom-data. No label has
+// this key, because a key of a label has no colon.
+const priorityData = "S:DeliveryPriority"
 
 // append adds the record as a line of comma-separated values to b.
 func (r *record) append(b []byte) []byte {

@@ -27,6 +27,10 @@ type Log struct {
 	Hostname string
 	// NoSubject leaves the column message-subject empty.
 	NoSubject bool
+	// NoTransfer omits the events BEGINTRANSFER, which are about a third of the
+	// lines. They show which host may have a message if the relay was killed during
+	// the transfer.
+	NoTransfer bool
 
 	// MaxSize is the size in bytes at which a file is full. Default 10 MB
 	// (Exchange).
@@ -77,7 +81,7 @@ func (l *Log) Write(events *queue.Subscription) error {
 	for more := true; more; {
 		more = g.gather()
 		if len(g.lines) == 0 {
-			break
+			continue
 		}
 		_, err := files.Write(g.lines)
 		g.written(err)
@@ -158,6 +162,9 @@ func (g *gathering) add(e *queue.Event) {
 		g.lines = fmt.Appendf(g.lines, "#Dropped: %d events before %s\n", g.missing, protolog.FormatTime(e.Time))
 		g.within += g.missing
 		g.missing = 0
+	}
+	if e.Kind == queue.EventTransfer && g.log.NoTransfer {
+		return
 	}
 	g.within++
 	r := g.log.record(e)

@@ -348,3 +348,28 @@ func TestDroppedEvents(t *testing.T) {
 		}
 	})
 }
+
+// NoTransfer omits the lines of transfers that begin, and only these.
+func TestNoTransfer(t *testing.T) {
+	for omitted, want := range map[bool]string{false: "[RECEIVE BEGINTRANSFER SEND]", true: "[RECEIVE SEND]"} {
+		q, log := new(queue.Queue), tracking.Log{Dir: t.TempDir(), NoTransfer: omitted}
+		events := q.Subscribe(0)
+		for _, kind := range []queue.EventKind{queue.EventReceive, queue.EventTransfer, queue.EventSend} {
+			q.Record(queue.Event{Kind: kind, ID: "m1"})
+		}
+		events.Close()
+		if err := log.Write(events); err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for e, err := range tracking.Search(log.Dir, tracking.Filter{}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, e.Event)
+		}
+		if fmt.Sprint(got) != want {
+			t.Errorf("NoTransfer %v: %v, want %s", omitted, got, want)
+		}
+	}
+}

@@ -70,7 +70,7 @@ func TestRoutes(t *testing.T) {
 			if c.Name == "vip" {
 				c.SystemMessages = routing.SystemOnly
 			}
-		}, append([]string{"vip *;1"}, now...), received("", "b@example.net", "source", "DSN", "connector-id", "dsn", "directionality", "Originating"),
+		}, append([]string{"vip *;1"}, now...), received("", "b@example.net", "source", "DSN", "connector-id", "dsn", "message-info", "login=yes"),
 			"example.net 1 rerouted: sent via world to world.test -> sent via vip to vip.test"},
 		"upper and lower case": {nil, []string{"org example.com", "partner example.net", "world *;10"}, received("a@x.example", "b@EXAMPLE.net", "client-ip", "10.0.0.1"),
 			"example.net 1 rerouted: sent via world to world.test -> sent via partner to partner.test"},
@@ -121,11 +121,11 @@ func TestAcceptedDomains(t *testing.T) {
 		"a stranger":            {nil, []string{"example.com"}, received("s@x.example", "b@old.example"), "old.example 1 refused: " + sent + " -> " + refused},
 		"no domain is accepted": {nil, []string{}, received("s@x.example", "b@old.example"), "old.example 1 refused: " + sent + " -> " + refused},
 		"a trusted network":     {nil, []string{"example.com"}, received("s@x.example", "b@old.example", "client-ip", "10.9.9.9"), "old.example 1 role: " + sent + " -> " + sent},
-		"authenticated":         {authenticated, []string{"example.com"}, received("s@x.example", "b@old.example", "directionality", "Originating"), "old.example 1 role: " + sent + " -> " + sent},
+		"authenticated":         {authenticated, []string{"example.com"}, received("s@x.example", "b@old.example", "message-info", "login=yes"), "old.example 1 role: " + sent + " -> " + sent},
 		"not authenticated":     {authenticated, []string{"example.com"}, received("s@x.example", "b@old.example"), "old.example 1 refused: " + sent + " -> " + refused},
-		"an identity that may be the one": {identity, []string{"example.com"}, received("s@x.example", "b@old.example", "directionality", "Originating"),
+		"an identity that may be the one": {identity, []string{"example.com"}, received("s@x.example", "b@old.example", "message-info", "login=yes"),
 			"old.example 1 maybeRefused: " + sent + " -> " + unsure},
-		"an identity, and the message was relayed": {identity, []string{"example.com"}, received("s@x.example", "b@old.example;c@elsewhere.example", "directionality", "Originating"),
+		"an identity, and the message was relayed": {identity, []string{"example.com"}, received("s@x.example", "b@old.example;c@elsewhere.example", "message-info", "login=yes"),
 			"old.example 1 role: " + sent + " -> " + sent},
 		"a stranger whose message was relayed, by settings of the past": {nil, []string{"example.com"}, received("s@x.example", "b@old.example;c@elsewhere.example"),
 			"old.example 1 maybeRefused: " + sent + " -> " + unsure},

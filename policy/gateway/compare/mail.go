@@ -26,7 +26,7 @@ func mailOf(e *tracking.Entry) *mail {
 	m.Size, _ = strconv.ParseInt(c["total-bytes"], 10, 64) // 0 if the line does not have it
 	m.Connector, m.Client = c["connector-id"], c["client-ip"]
 	m.System = c["source"] == "DSN"
-	m.authenticated = c["directionality"] == "Originating" && !m.System
+	m.authenticated = detail(c["message-info"], "login") != ""
 	m.Priority, _ = strconv.Atoi(detail(c["message-info"], "priority"))
 	return m
 }
