@@ -32,7 +32,7 @@ import (
 // delivered that was to wait.
 //
 // A program that does not know the file would deliver suspended mail. So the file
-// exists only in a spool of format version 4.
+// exists only in a spool of format version 4 or later.
 
 const (
 	suspensionsName = "suspensions"     // in the directory of the spool
