@@ -176,7 +176,8 @@ type parts struct {
 	sent     *smtpclient.ProtocolLogWriter
 	log      *slog.Logger
 	hooks    hooks
-	store    *spool.Spool // nil: the settings are only checked
+	kept     map[string]any // see Keep
+	store    *spool.Spool   // nil: the settings are only checked
 }
 
 // kit returns a Kit for settings that have been read.
@@ -208,4 +209,16 @@ func (k *Kit) Pressure() *policy.Pressure {
 		return nil // a check does not make the folder of the spool
 	}
 	return &policy.Pressure{Resources: []policy.Resource{policy.DiskUse(k.Spool), policy.QueueLength(k.parts.store)}}
+}
+
+// Keep returns the value that Build keeps under a name. It is zero at first, and each
+// reload gets the same one. It is for state that a reload must not lose. Build must not
+// put settings into it before Rules.Applied: a reload may still fail.
+func Keep[T any](k *Kit, name string) *T {
+	if v, ok := k.parts.kept[name].(*T); ok {
+		return v
+	}
+	v := new(T)
+	k.parts.kept[name] = v
+	return v
 }

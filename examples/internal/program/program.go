@@ -38,6 +38,9 @@ type Rules struct {
 	Domains []policy.Domain
 	// Hooks are called with each message before it is stored.
 	Hooks []queue.Hook
+	// Applied are called when these rules have come into use: at the start before a
+	// listener opens, and after each reload without an error.
+	Applied []func()
 
 	// These are used at the start only. A reload does not replace them.
 

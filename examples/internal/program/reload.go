@@ -124,6 +124,7 @@ func (r *reloader) load() (*Kit, error) {
 	r.parts.router.SetTable(rules.Table)
 	r.parts.hooks.set(rules.Hooks)
 	k.setLevels(r.relay)
+	rules.applied()
 	return k, nil
 }
 

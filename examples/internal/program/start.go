@@ -29,6 +29,7 @@ func newParts(l *loaded, log *slog.Logger) *parts {
 		queue: new(queue.Queue), router: new(routing.Router), resolver: &routing.DNSResolver{Servers: l.DNS}, log: log,
 		received: smtpserver.NewProtocolLog(&smtpserver.ProtocolLogFiles{Dir: logs, Prefix: "RECV"}),
 		sent:     smtpclient.NewProtocolLog(&smtpclient.ProtocolLogFiles{Dir: logs, Prefix: "SEND"}),
+		kept:     make(map[string]any),
 	}
 }
 
@@ -95,7 +96,15 @@ func (p *Program) start(l *loaded, args []string, hup <-chan os.Signal, log *slo
 		log.Warn(warning)
 	}
 	k.setLevels(relay)
+	r.applied()
 	return relay, nil
+}
+
+// applied tells the rules that they are in use.
+func (r *Rules) applied() {
+	for _, f := range r.Applied {
+		f()
+	}
 }
 
 // gateway assembles the relay.

@@ -1,0 +1,75 @@
+package antispam
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/bridgehead-mail/bridgehead/examples/internal/program"
+	"github.com/bridgehead-mail/bridgehead/policy"
+)
+
+// Add checks the settings, and adds the filters to the gate for mail from the internet
+// and to the rules of the gateway. Call it after all other agents of the gate are set, and
+// before the gate is installed.
+//
+// Spam is scanned before anything changes the message, so that signatures are intact.
+// Transport rules follow, so that they can use the level, and then the actions by level.
+func (f *Filters) Add(k *program.Kit, g *policy.Gate, r *program.Rules) {
+	k.Fixed(f.prefix + "state")
+	f.addClients(k, g, r)
+	g.AntiSpam = append(g.AntiSpam, f.miltersAgents(k)...)
+	g.AntiSpam = append(g.AntiSpam, f.spamAgents(k)...)
+	g.Content = append(g.Content, f.virusAgents(k)...)
+	g.Content = append(g.Content, f.attachmentAgents(k)...)
+	g.Content = append(g.Content, f.rulesAgents(k)...)
+	g.Content = append(g.Content, f.levelAgents(k, g.Reputation)...)
+}
+
+// AddRules adds the transport rules and the disclaimer to the gate for mail of the
+// organization. Mail from the internet has them by Add.
+func (f *Filters) AddRules(k *program.Kit, g *policy.Gate) {
+	g.Content = append(g.Content, f.rulesAgents(k)...)
+}
+
+// fault reports that a setting is wrong. The prefixes of the library in the error are
+// the names of its types, which an administrator does not know.
+func (f *Filters) fault(k *program.Kit, setting string, err error) {
+	if err == nil {
+		return
+	}
+	text := err.Error()
+	for _, own := range []string{"scan: ", "milter: ", "content: ", "rules: ", "policy: "} {
+		text = strings.TrimPrefix(text, own)
+	}
+	k.Fault(f.prefix+setting, errors.New(text))
+}
+
+// needs reports a setting that has no effect, because another one is not set.
+func (f *Filters) needs(k *program.Kit, set bool, setting, other string) {
+	if set {
+		f.fault(k, setting, fmt.Errorf("has no effect without %s", other))
+	}
+}
+
+// number reports a number that is set and out of its range.
+func (f *Filters) number(k *program.Kit, setting string, n, least, most int) {
+	if n != 0 && (n < least || n > most) {
+		f.fault(k, setting, fmt.Errorf("%d is not from %d to %d", n, least, most))
+	}
+}
+
+// time reports a time that is set and out of its range.
+func (f *Filters) time(k *program.Kit, setting string, d, least, most time.Duration) {
+	if d != 0 && (d < least || d > most) {
+		f.fault(k, setting, fmt.Errorf("%v is not from %v to %v", d, least, most))
+	}
+}
+
+// count reports a list that is too long.
+func (f *Filters) count(k *program.Kit, setting string, n, most int) {
+	if n > most {
+		f.fault(k, setting, fmt.Errorf("has %d values, more than %d", n, most))
+	}
+}

@@ -1,0 +1,146 @@
+package antispam
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/bridgehead-mail/bridgehead/examples/internal/program"
+	"github.com/bridgehead-mail/bridgehead/policy"
+	"github.com/bridgehead-mail/bridgehead/policy/filter/content"
+	"github.com/bridgehead-mail/bridgehead/policy/filter/milter"
+	"github.com/bridgehead-mail/bridgehead/policy/filter/scan"
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
+)
+
+// maxMilters is the largest number of milters. Each has a connection for each session.
+const maxMilters = 16
+
+// miltersAgents returns the milters.
+func (f *Filters) miltersAgents(k *program.Kit) (agents []smtpserver.Agent) {
+	f.count(k, "milters", len(f.milters), maxMilters)
+	seen := make(map[string]bool)
+	for _, one := range f.milters {
+		address, down, _ := strings.Cut(one, " ")
+		down = strings.TrimSpace(down)
+		switch {
+		case checkAddress(address) != nil:
+			f.fault(k, "milters", checkAddress(address))
+		case down != "" && down != "defer" && down != "accept":
+			f.fault(k, "milters", fmt.Errorf("%q is neither defer nor accept", down))
+		case seen[address]:
+			f.fault(k, "milters", fmt.Errorf("%s is there twice", address))
+		}
+		seen[address] = true
+		agents = append(agents, f.milter(k, "milters", "", address, down == "accept"))
+	}
+	return agents
+}
+
+func (f *Filters) milter(k *program.Kit, setting, name, address string, pass bool) smtpserver.Agent {
+	c := &milter.Client{Name: name, Address: address, Quarantine: f.quarantine, PassWhenDown: pass}
+	if f.validQuarantine() == nil {
+		f.fault(k, setting, c.Validate())
+	}
+	return c.Agent()
+}
+
+// spamAgents returns the spam scanners.
+func (f *Filters) spamAgents(k *program.Kit) (agents []smtpserver.Agent) {
+	s := &f.scan
+	pass := s.spamDown.changed()
+	if s.rspamd != "" {
+		f.fault(k, "scan.rspamd", checkAddress(s.rspamd))
+		agents = append(agents, f.milter(k, "scan.rspamd", "rspamd", s.rspamd, pass))
+	}
+	if s.spamassassin != "" {
+		f.fault(k, "scan.spamassassin", checkAddress(s.spamassassin))
+		c := &scan.Spamd{Address: s.spamassassin, MaxSize: int64(s.spamMaxSize), PassWhenDown: pass}
+		agents = append(agents, c.Agent())
+	}
+	f.needs(k, len(agents) == 0 && pass, "scan.spam-down", "a spam scanner")
+	f.needs(k, s.spamassassin == "" && s.spamMaxSize != 0, "scan.spam-max-size", f.prefix+"scan.spamassassin")
+	return agents
+}
+
+// virusAgents returns the virus scanner.
+func (f *Filters) virusAgents(k *program.Kit) []smtpserver.Agent {
+	s := &f.scan
+	if s.clamd == "" {
+		for setting, set := range map[string]bool{"scan.virus-down": s.virusDown.changed(), "scan.virus-max-size": s.virusMaxSize != 0, "scan.virus-oversize": s.virusOversize.changed()} {
+			f.needs(k, set, setting, f.prefix+"scan.clamd")
+		}
+		return nil
+	}
+	f.fault(k, "scan.clamd", checkAddress(s.clamd))
+	c := &scan.Clamd{Address: s.clamd, MaxSize: int64(s.virusMaxSize), PassOversize: s.virusOversize.changed(), PassWhenDown: s.virusDown.changed()}
+	return []smtpserver.Agent{c.Agent()}
+}
+
+// checkAddress checks the address of a scanner or milter.
+func checkAddress(address string) error {
+	if filepath.IsAbs(address) {
+		return nil
+	}
+	_, port, err := net.SplitHostPort(address)
+	if n, e := strconv.ParseUint(port, 10, 16); err != nil || e != nil || n == 0 {
+		return fmt.Errorf("%q is neither an address with a port, as 127.0.0.1:783, nor the full path of a Unix socket", address)
+	}
+	return nil
+}
+
+// levelAgents returns the agents that act on the spam confidence level. Mail that is
+// probably spam is bad for the reputation of the client, also if it is accepted.
+func (f *Filters) levelAgents(k *program.Kit, reputation *policy.Reputation) (agents []smtpserver.Agent) {
+	s := &f.scan
+	f.fault(k, "quarantine", f.validQuarantine())
+	for setting, level := range map[string]int{"scan.mark-level": s.markLevel, "scan.quarantine-level": s.quarantineLevel, "scan.reject-level": s.rejectLevel} {
+		f.number(k, setting, level, 1, content.Spam)
+		f.needs(k, level != 0 && s.spamassassin == "" && f.rules == "", setting, f.prefix+"scan.spamassassin or a rule with set-level, because rspamd has its own levels")
+		f.needs(k, level != 0 && setting != "scan.reject-level" && s.rejectLevel != 0 && level >= s.rejectLevel, setting, "a level below "+f.prefix+"scan.reject-level")
+	}
+	f.needs(k, s.markSubject != "" && s.markLevel == 0, "scan.mark-subject", f.prefix+"scan.mark-level")
+	f.needs(k, s.quarantineLevel != 0 && f.quarantine == "", "scan.quarantine-level", f.prefix+"quarantine")
+	if f.quarantine != "" && s.quarantineLevel == 0 && s.rspamd == "" && len(f.milters) == 0 {
+		f.fault(k, "quarantine", errors.New("nothing sends mail there: there is no milter, and no level for it"))
+	}
+	if s.spamassassin == "" && f.rules == "" {
+		return nil
+	}
+	if reputation != nil {
+		agents = append(agents, spamReputation(reputation))
+	}
+	c := &content.Filter{Reject: s.rejectLevel, Quarantine: s.quarantineLevel, QuarantineTo: f.quarantine, Mark: s.markLevel, Subject: s.markSubject}
+	if !k.Failed() {
+		f.fault(k, "scan.mark-subject", c.Validate()) // the rest has been checked
+	}
+	return append(agents, c.Agent())
+}
+
+// validQuarantine checks the quarantine address.
+func (f *Filters) validQuarantine() error {
+	if f.quarantine == "" {
+		return nil
+	}
+	if err := (&milter.Client{Address: "/", Quarantine: f.quarantine}).Validate(); err != nil {
+		return fmt.Errorf("%q is not an address: %w", f.quarantine, errors.Unwrap(err))
+	}
+	return nil
+}
+
+// probablySpam is the level of mail with SpamAssassin's required_score.
+const probablySpam = 5
+
+// spamReputation counts mail that is probably spam.
+func spamReputation(r *policy.Reputation) smtpserver.Agent {
+	return smtpserver.Agent{Name: "spam reputation", EndOfData: func(ctx context.Context, s *smtpserver.Session, _ *smtpserver.Message) error {
+		if rating, ok := content.RatingOf(s); ok && rating.Level >= probablySpam {
+			r.Spam(ctx, s)
+		}
+		return nil
+	}}
+}
