@@ -29,7 +29,7 @@ func TestOpenDKIMSignsForNoClientWithoutAddress(t *testing.T) {
 	keyFile := agenttest.File(t, dir, "key", string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})))
 	sock := filepath.Join(dir, "milter")
 	conf := agenttest.File(t, dir, "conf", "Socket local:"+sock+"\nMode sv\nDomain example.org\nSelector sel\nKeyFile "+keyFile+"\nRequireSafeKeys no\n")
-	agenttest.Program(t, sock, "opendkim", "-f", "-x", conf)
+	peers.Program(t, sock, "opendkim", "-f", "-x", conf)
 
 	srv := agenttest.StartServer(t, &smtpserver.Server{Hostname: "relay.example.com", Agents: []smtpserver.Agent{(&Client{Address: sock}).Agent()},
 		ProxyFrom: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})

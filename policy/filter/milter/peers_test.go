@@ -44,7 +44,7 @@ worker "rspamd_proxy" {
     upstream "local" { default = yes; self_scan = yes; }
 }
 `)
-	agenttest.Program(t, sock, "rspamd", "-f", "-i", "-c", conf)
+	peers.Program(t, sock, "rspamd", "-f", "-i", "-c", conf)
 	c := &Client{Address: sock, Logger: slog.New(slog.NewTextHandler(t.Output(), nil))}
 
 	if got := agenttest.Relay(t, "a@example.org", []string{"b@example.com"}, plain, c.Agent()); got.Data != plain {
@@ -85,8 +85,8 @@ func TestOpenDKIM(t *testing.T) {
 		"\nMode s\nDomain example.org\nSelector sel\nKeyFile "+keyFile+"\nCanonicalization simple/simple\nRequireSafeKeys no\nMinimumKeyBits 1024\n")
 	verifyConf := agenttest.File(t, dir, "verify.conf", "Socket local:"+verify+
 		"\nMode v\nTestDNSData file:"+records+"\nAuthservID relay.example.com\nAlwaysAddARHeader yes\n")
-	agenttest.Program(t, sign, "opendkim", "-f", "-x", signConf)
-	agenttest.Program(t, verify, "opendkim", "-f", "-x", verifyConf)
+	peers.Program(t, sign, "opendkim", "-f", "-x", signConf)
+	peers.Program(t, verify, "opendkim", "-f", "-x", verifyConf)
 
 	folded := strings.Replace(plain, "Subject: hello", "Subject:  two spaces\r\n\tand a fold", 1)
 	signer, verifier := &Client{Address: sign}, &Client{Address: verify}
@@ -119,7 +119,7 @@ func BenchmarkLibmilter(b *testing.B) {
 	unix := filepath.Join(dir, "milter")
 	for addr, socket := range map[string]string{tcp: "inet:" + port + "@127.0.0.1", unix: "local:" + unix} {
 		conf := agenttest.File(b, dir, "conf", "Socket "+socket+"\nMode s\nDomain example.org\nSelector sel\nKeyFile "+keyFile+"\nRequireSafeKeys no\nMinimumKeyBits 1024\n")
-		agenttest.Program(b, addr, "opendkim", "-f", "-x", conf)
+		peers.Program(b, addr, "opendkim", "-f", "-x", conf)
 		c := agenttest.Start(b, (&Client{Address: addr}).Agent()).Dial(b)
 		b.Run(socket[:5], func(b *testing.B) {
 			for b.Loop() {
@@ -139,7 +139,7 @@ func TestLongFieldThroughLibmilter(t *testing.T) {
 	dir := t.TempDir()
 	sock := filepath.Join(dir, "milter")
 	conf := agenttest.File(t, dir, "opendkim.conf", "Socket local:"+sock+"\nMode v\nAuthservID relay.example.com\nAlwaysAddARHeader yes\nMaximumHeaders 0\n")
-	agenttest.Program(t, sock, "opendkim", "-f", "-x", conf)
+	peers.Program(t, sock, "opendkim", "-f", "-x", conf)
 	data := "To: b@example.com" + strings.Repeat(",\r\n "+strings.Repeat("c", 60)+"@example.com", 1000) + "\r\n" + plain
 	got := agenttest.Relay(t, "a@example.org", []string{"b@example.com"}, data, (&Client{Address: sock}).Agent())
 	if !strings.HasSuffix(got.Data, data) || !strings.HasPrefix(got.Data, "Authentication-Results: relay.example.com") {
@@ -169,12 +169,12 @@ func awaitClamAV(t *testing.T, c *Client) {
 
 func TestClamAVMilter(t *testing.T) {
 	peers.Need(t, "clamav-milter")
-	clamd := agenttest.Clamd(t)
+	clamd, _ := peers.Clamd(t)
 	dir := t.TempDir()
 	sock := filepath.Join(dir, "milter")
 	conf := agenttest.File(t, dir, "milter.conf", "MilterSocket "+sock+"\nClamdSocket unix:"+clamd+
 		"\nForeground true\nOnInfected Reject\nOnFail Defer\nAddHeader Replace\nRejectMsg Infected with %v\n")
-	agenttest.Program(t, sock, "clamav-milter", "-c", conf)
+	peers.Program(t, sock, "clamav-milter", "-c", conf)
 	c := &Client{Address: sock, Logger: slog.New(slog.NewTextHandler(t.Output(), nil))}
 	awaitClamAV(t, c)
 
@@ -183,7 +183,7 @@ func TestClamAVMilter(t *testing.T) {
 	if strings.Count(got.Data, "X-Virus-Status: Clean\r\n") != 1 || !strings.Contains(got.Data, "X-Virus-Scanned: ") {
 		t.Errorf("clean mail is\n%s", got.Data)
 	}
-	text := agenttest.Refused(t, 550, "a@example.org", []string{"b@example.com"}, plain+agenttest.Virus+"\r\n", c.Agent())
+	text := agenttest.Refused(t, 550, "a@example.org", []string{"b@example.com"}, plain+peers.Virus+"\r\n", c.Agent())
 	if !strings.Contains(text, "Infected with Bridgehead.Test") {
 		t.Errorf("refused with %q", text)
 	}

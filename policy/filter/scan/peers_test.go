@@ -18,7 +18,7 @@ func TestRealSpamd(t *testing.T) {
 	agenttest.File(t, dir, "test.cf", "required_score 5\nbody BRIDGEHEAD_SPAM /BRIDGEHEAD-TEST-OF-SPAM/\nscore BRIDGEHEAD_SPAM 7.5\n")
 	addr := peers.FreeAddr(t)
 	host, port, _ := strings.Cut(addr, ":")
-	agenttest.Program(t, addr, "spamd", "--local", "--nouser-config", "--max-children=1", "--min-children=1",
+	peers.Program(t, addr, "spamd", "--local", "--nouser-config", "--max-children=1", "--min-children=1",
 		"--listen="+host, "--port="+port, "--configpath="+dir, "--siteconfigpath="+site, "--helper-home-dir="+dir, "--syslog=stderr")
 	c := &Spamd{Address: addr}
 	f := (&content.Filter{Mark: 5, Reject: 9}).Agent()
@@ -35,11 +35,12 @@ func TestRealSpamd(t *testing.T) {
 
 func TestRealClamd(t *testing.T) {
 	peers.Need(t, "clamd")
-	c := &Clamd{Address: agenttest.Clamd(t)}
+	socket, _ := peers.Clamd(t)
+	c := &Clamd{Address: socket}
 	if got := agenttest.Relay(t, "a@example.org", to, mail, c.Agent()); got.Data != mail {
 		t.Errorf("clean mail was changed:\n%s", got.Data)
 	}
-	text := agenttest.Refused(t, 550, "a@example.org", to, mail+agenttest.Virus+"\r\n", c.Agent())
+	text := agenttest.Refused(t, 550, "a@example.org", to, mail+peers.Virus+"\r\n", c.Agent())
 	if !strings.Contains(text, "Bridgehead.Test") {
 		t.Errorf("refused with %q", text)
 	}
