@@ -123,59 +123,53 @@ func (f *Filters) tarpitAgent(k *program.Kit) *policy.Tarpit {
 const maxRates = 20
 
 func (f *Filters) ratesOf(k *program.Kit) (settings string, _ *policy.Rates) {
-	f.count(k, "rates", len(f.rates), maxRates)
-	if len(f.rates) == 0 || len(f.rates) > maxRates {
+	f.count(k, "rates", len(f.rates.All), maxRates)
+	if len(f.rates.All) == 0 || len(f.rates.All) > maxRates {
 		return "", nil
 	}
 	r := new(policy.Rates)
 	seen := make(map[string]bool)
-	for _, text := range f.rates {
-		rate, err := parseRate(text)
-		if err != nil {
-			f.fault(k, "rates", fmt.Errorf("%q: %w", text, err))
-			continue
+	for i, one := range f.rates.All {
+		setting := fmt.Sprintf("rates[%d]", i)
+		rate := f.rate(k, setting, one)
+		key := fmt.Sprint(rate)
+		if seen[key] {
+			f.fault(k, setting, errors.New("is there twice"))
 		}
-		if key := strings.Join(strings.Fields(text), " "); seen[key] {
-			f.fault(k, "rates", fmt.Errorf("%q is there twice", text))
-		} else {
-			seen[key] = true
-		}
+		seen[key] = true
 		rate.Exempt = f.networks(k)
 		r.Rates = append(r.Rates, rate)
 	}
-	return fmt.Sprint(f.rates, f.exempt), r
+	return fmt.Sprint(f.rates.String(), f.exempt), r
 }
 
 var rateKeys = map[string]policy.RateKey{
 	"address": policy.ByAddress, "network": policy.ByNetwork, "sender": policy.BySender, "sender-domain": policy.BySenderDomain,
 }
 
-// parseRate parses a limit such as "address 100 messages 1h".
-func parseRate(text string) (r policy.Rate, err error) {
-	words := strings.Fields(text)
-	if len(words) != 4 {
-		return r, errors.New(`is not a limit, such as "address 100 messages 1h"`)
-	}
-	by, ok := rateKeys[words[0]]
+// rate makes a limit of its fields.
+func (f *Filters) rate(k *program.Kit, setting string, one program.Record) (r policy.Rate) {
+	by, ok := rateKeys[one.Get("by")]
 	if !ok {
-		return r, fmt.Errorf("%q is not one of address, network, sender, sender-domain", words[0])
+		f.fault(k, setting+".by", fmt.Errorf("%q is not one of address, network, sender, sender-domain", one.Get("by")))
 	}
-	n, err := strconv.Atoi(words[1])
-	if err != nil || n < 1 || n > 1_000_000_000 {
-		return r, fmt.Errorf("%q is not a number from 1 to 1000000000", words[1])
+	r.By = by
+	for field, limit := range map[string]*int{"messages": &r.Messages, "recipients": &r.Recipients} {
+		if text := one.Get(field); one.Has(field) {
+			n, err := strconv.Atoi(text)
+			if err != nil || n < 1 || n > 1_000_000_000 {
+				f.fault(k, setting+"."+field, fmt.Errorf("%q is not a number from 1 to 1000000000", text))
+			}
+			*limit = n
+		}
 	}
-	per, err := time.ParseDuration(words[3])
+	if !one.Has("messages") && !one.Has("recipients") {
+		f.fault(k, setting, errors.New("has neither messages nor recipients"))
+	}
+	per, err := time.ParseDuration(one.Get("per"))
 	if err != nil || per < time.Second || per > 30*day {
-		return r, fmt.Errorf("%q is not a time from 1s to 720h", words[3])
+		f.fault(k, setting+".per", fmt.Errorf("%q is not a time from 1s to 720h", one.Get("per")))
 	}
-	r = policy.Rate{By: by, Per: per}
-	switch words[2] {
-	case "messages":
-		r.Messages = n
-	case "recipients":
-		r.Recipients = n
-	default:
-		return r, fmt.Errorf("%q is neither messages nor recipients", words[2])
-	}
-	return r, nil
+	r.Per = per
+	return r
 }

@@ -15,69 +15,91 @@
 //
 // # Settings
 //
-// All filters are off by default. With the prefix "filters.", a configuration file may
-// have these settings:
+// All filters are off by default. In a file in YAML, with the prefix "filters.", the
+// settings are:
 //
-//	# Scanners: an address with a port, or the path of a Unix socket. rspamd is asked as a
-//	# milter: its proxy worker must have milter = yes. What it refuses, its own
-//	# configuration says.
-//	filters.scan.rspamd: 127.0.0.1:11332
-//	filters.scan.spamassassin: 127.0.0.1:783
-//	filters.scan.clamd: /run/clamav/clamd.ctl
-//	# Mail while a scanner fails: defer (the sender tries again later), or accept.
-//	filters.scan.spam-down: accept
-//	filters.scan.virus-down: defer
-//	# Messages that are too large to be scanned. Larger ones than virus-max-size are
-//	# refused or accepted; clamd's StreamMaxLength must be at least as large. Larger
-//	# ones than spam-max-size pass without a level.
-//	filters.scan.virus-max-size: 25M
-//	filters.scan.virus-oversize: refuse
-//	filters.scan.spam-max-size: 500K
-//	# Spam confidence levels, from 1 to 9. Mail with SpamAssassin's required_score has
-//	# level 5, with 1.8 times this score level 9. The field
-//	# X-MS-Exchange-Organization-SCL has the level of each message.
-//	filters.scan.mark-level: 5
-//	filters.scan.mark-subject: "[SPAM] "
-//	filters.scan.quarantine-level: 7
-//	filters.scan.reject-level: 9
-//	filters.quarantine: quarantine@example.com   # also for rspamd and milters
+//	filters:
+//	  scan:
+//	    # Scanners: an address with a port, or the path of a Unix socket. rspamd is asked
+//	    # as a milter: its proxy worker must have milter = yes. Its own configuration
+//	    # says what is refused.
+//	    rspamd: 127.0.0.1:11332
+//	    spamassassin: 127.0.0.1:783
+//	    clamd: /run/clamav/clamd.ctl
+//	    # Mail while a scanner fails: defer (the sender tries again later) or accept.
+//	    spam-down: accept
+//	    virus-down: defer
+//	    # Messages of more than virus-max-size are not scanned for viruses, but refused
+//	    # or accepted. clamd's StreamMaxLength must be at least as large. Messages of
+//	    # more than spam-max-size are accepted without a level.
+//	    virus-max-size: 25M
+//	    virus-oversize: refuse # or accept
+//	    spam-max-size: 500K
+//	    # Spam confidence levels, from 1 to 9. A message with SpamAssassin's
+//	    # required_score has level 5, with 1.8 times this score level 9. The field
+//	    # X-MS-Exchange-Organization-SCL has the level of each message.
+//	    mark-level: 5
+//	    mark-subject: "[SPAM] "
+//	    quarantine-level: 7
+//	    reject-level: 9
+//	  # The address that gets mail in quarantine, also that of rspamd and milters.
+//	  quarantine: quarantine@example.com
 //
-//	# Milters, in their order. With the word accept, mail passes while one fails.
-//	filters.milters: [/run/opendkim/opendkim.sock, 127.0.0.1:8892 accept]
+//	  # Milters, in their order. Mail while one fails: defer (the default) or accept.
+//	  milters:
+//	    - address: /run/opendkim/opendkim.sock
+//	    - address: 127.0.0.1:8892
+//	      down: accept
 //
-//	# Attachments by name, also in zip, tar and gzip archives, or by media type:
-//	# refuse the message, or strip the attachment.
-//	filters.attachments.names: ["*.exe", "*.scr", "*.js", "*.vbs", "*.iso"]
-//	filters.attachments.types: [application/x-msdownload]
-//	filters.attachments.action: refuse
-//	filters.attachments.unreadable: refuse        # attachments that cannot be checked
+//	  # Attachments by name or media type, also in zip, tar and gzip archives. The
+//	  # message is refused, or the attachment is stripped. Unreadable attachments, such
+//	  # as damaged archives, are refused or accepted.
+//	  attachments:
+//	    names: ["*.exe", "*.scr", "*.js", "*.vbs", "*.iso"]
+//	    types: [application/x-msdownload]
+//	    action: refuse # or strip
+//	    unreadable: refuse # or accept
 //
-//	# Transport rules, for mail in both directions. The file is described below.
-//	filters.rules: /etc/edge/rules
-//	# A text at the end of messages from these senders or to these recipients. If both
-//	# are set, both must match.
-//	filters.disclaimer.text: /etc/edge/disclaimer.txt
-//	filters.disclaimer.html: /etc/edge/disclaimer.html   # default: made of the text
-//	filters.disclaimer.from: [example.com]
-//	filters.disclaimer.to: []
+//	  # File with transport rules, for mail in both directions.
+//	  rules: /etc/edge/rules
+//	  # A text at the end of messages from these senders or to these recipients, in both
+//	  # directions. If from and to are set, both must match.
+//	  disclaimer:
+//	    text: /etc/edge/disclaimer.txt
+//	    html: /etc/edge/disclaimer.html # default: made of the text
+//	    from: [example.com]
+//	    to: []
 //
-//	# Greylisting: the first mail of a network, sender and recipient is deferred.
-//	filters.greylist.delay: 5m
-//	filters.greylist.window: 48h                  # within which the client must retry
-//	filters.greylist.known-after: 5               # then the network is not delayed
-//	# Limits: address, network, sender or sender-domain; messages or recipients.
-//	filters.rates: [address 100 messages 1h, sender 500 recipients 24h]
-//	# Clients with a bad reputation are refused for a time. The health page names them.
-//	filters.reputation.block-level: 7
-//	filters.reputation.block-time: 24h
-//	filters.reputation.min-points: 20
-//	# Each refusal of a session is answered later than the one before.
-//	filters.tarpit.delay: 5s
-//	filters.tarpit.max: 30s
-//	# Clients that are not checked for spam, greylisted, limited or delayed.
-//	filters.exempt: [192.0.2.0/24]
-//	# The greylist and the reputation are saved here. Restart to change.
-//	filters.state: filters
+//	  # Greylist: the first mail of a client network, sender and recipient is deferred
+//	  # for this time. The client must retry within the window. After known-after
+//	  # different senders and recipients, the network is not delayed.
+//	  greylist:
+//	    delay: 5m
+//	    window: 48h
+//	    known-after: 5
+//	  # Limits by address, network, sender or sender-domain.
+//	  rates:
+//	    - by: address
+//	      messages: 100
+//	      per: 1h
+//	    - by: sender
+//	      recipients: 500
+//	      per: 24h
+//	  # Clients that behave as spammers are refused from this level, 1 to 9, for this
+//	  # time. /readyz and the console name them.
+//	  reputation:
+//	    block-level: 7
+//	    block-time: 24h
+//	    min-points: 20
+//	  # Each refusal of a session is answered later than the one before by this time.
+//	  tarpit:
+//	    delay: 5s
+//	    max: 30s
+//	  # Clients whose mail is not scanned for spam, greylisted, limited or delayed.
+//	  exempt: [192.0.2.0/24]
+//	  # Folder where the greylist and the reputation are saved. Default: filters in the
+//	  # folder of the queue. Restart to change.
+//	  state: filters
 //
 // # Transport rules
 //

@@ -63,13 +63,17 @@ func (x *mx) Build(k *program.Kit) program.Rules {
 	return r
 }
 
-// readLines reads lines of the form "name: value".
+// readLines reads lines of the form "name: value" or "name: value | value".
 func readLines(path string, text []byte) (all []program.Setting, err error) {
 	n := 0
 	for line := range strings.Lines(string(text)) {
 		n++
 		name, value, _ := strings.Cut(strings.TrimRight(line, "\n"), ":")
-		all = append(all, program.Setting{Name: name, Values: []string{strings.TrimPrefix(value, " ")}, Line: n})
+		one := program.Setting{Name: name, Sequence: strings.Contains(value, " | "), Line: n}
+		for text := range strings.SplitSeq(strings.TrimPrefix(value, " "), " | ") {
+			one.Values = append(one.Values, program.Value{Text: text, Line: n})
+		}
+		all = append(all, one)
 	}
 	return all, nil
 }

@@ -7,7 +7,6 @@ import (
 	"net"
 	"path/filepath"
 	"strconv"
-	"strings"
 
 	"github.com/bridgehead-mail/bridgehead/examples/internal/program"
 	"github.com/bridgehead-mail/bridgehead/policy"
@@ -22,21 +21,20 @@ const maxMilters = 16
 
 // miltersAgents returns the milters.
 func (f *Filters) miltersAgents(k *program.Kit) (agents []smtpserver.Agent) {
-	f.count(k, "milters", len(f.milters), maxMilters)
+	f.count(k, "milters", len(f.milters.All), maxMilters)
 	seen := make(map[string]bool)
-	for _, one := range f.milters {
-		address, down, _ := strings.Cut(one, " ")
-		down = strings.TrimSpace(down)
-		switch {
-		case checkAddress(address) != nil:
-			f.fault(k, "milters", checkAddress(address))
-		case down != "" && down != "defer" && down != "accept":
-			f.fault(k, "milters", fmt.Errorf("%q is neither defer nor accept", down))
-		case seen[address]:
-			f.fault(k, "milters", fmt.Errorf("%s is there twice", address))
+	for i, one := range f.milters.All {
+		setting := fmt.Sprintf("milters[%d]", i)
+		address, down := one.Get("address"), word{known: downWords}
+		f.fault(k, setting+".address", checkAddress(address))
+		if one.Has("down") {
+			f.fault(k, setting+".down", down.Set(one.Get("down")))
+		}
+		if seen[address] {
+			f.fault(k, setting+".address", fmt.Errorf("%s is there twice", address))
 		}
 		seen[address] = true
-		agents = append(agents, f.milter(k, "milters", "", address, down == "accept"))
+		agents = append(agents, f.milter(k, setting, "", address, down.changed()))
 	}
 	return agents
 }
@@ -105,7 +103,7 @@ func (f *Filters) levelAgents(k *program.Kit, reputation *policy.Reputation) (ag
 	}
 	f.needs(k, s.markSubject != "" && s.markLevel == 0, "scan.mark-subject", f.prefix+"scan.mark-level")
 	f.needs(k, s.quarantineLevel != 0 && f.quarantine == "", "scan.quarantine-level", f.prefix+"quarantine")
-	if f.quarantine != "" && s.quarantineLevel == 0 && s.rspamd == "" && len(f.milters) == 0 {
+	if f.quarantine != "" && s.quarantineLevel == 0 && s.rspamd == "" && len(f.milters.All) == 0 {
 		f.fault(k, "quarantine", errors.New("nothing sends mail there: there is no milter, and no level for it"))
 	}
 	if s.spamassassin == "" && f.rules == "" {

@@ -118,7 +118,7 @@ func TestMilters(t *testing.T) {
 	conf := write(t, dir+"/conf", "Socket local:"+sock+"\nMode v\nAuthservID mx.example.com\nAlwaysAddARHeader yes\n")
 	stop := peers.Program(t, sock, "opendkim", "-f", "-x", conf)
 	nothing := peers.FreeAddr(t)
-	w := newWorld(t, "filters.milters: "+sock+", "+nothing+" accept")
+	w := newWorld(t, "filters.milters: "+sock+" | "+nothing+"; down=accept")
 	want(t, w.delivered(hello).Text, "\r\nAuthentication-Results: mx.example.com; dkim=none")
 	want(t, w.Log(), "milter="+nothing+" ", "passing=true")
 	stop()

@@ -22,7 +22,7 @@ type Filters struct {
 		markSubject                             string
 	}
 	quarantine  string
-	milters     program.List
+	milters     program.Records
 	attachments struct {
 		names, types       program.List
 		action, unreadable word
@@ -36,7 +36,7 @@ type Filters struct {
 		delay, window time.Duration
 		knownAfter    int
 	}
-	rates      program.List
+	rates      program.Records
 	reputation struct {
 		blockLevel int
 		blockTime  time.Duration
@@ -49,6 +49,9 @@ type Filters struct {
 	transport []smtpserver.Agent // see rulesAgents
 	checked   bool               // transport is set
 }
+
+// downWords say what happens to mail while a scanner or milter fails.
+var downWords = []string{"defer", "accept"}
 
 // Define defines the flags. Their names begin with prefix, usually "filters.".
 func (f *Filters) Define(fs *flag.FlagSet, prefix string) {
@@ -63,8 +66,8 @@ func (f *Filters) defineScan(fs *flag.FlagSet) {
 	fs.StringVar(&s.rspamd, p+"scan.rspamd", "", "`address` of rspamd's proxy worker, which must have milter = yes, as 127.0.0.1:11332, or the path\nof its Unix socket. rspamd's own configuration says what is refused. Default: none")
 	fs.StringVar(&s.spamassassin, p+"scan.spamassassin", "", "`address` of SpamAssassin's spamd, as 127.0.0.1:783, or the path of its Unix socket; default: none")
 	fs.StringVar(&s.clamd, p+"scan.clamd", "", "`address` of ClamAV's clamd, as 127.0.0.1:3310, or the path of its Unix socket. Infected mail is\nrefused. Default: none")
-	s.spamDown.define(fs, p+"scan.spam-down", "mail while a spam scanner fails", "defer", "accept")
-	s.virusDown.define(fs, p+"scan.virus-down", "mail while the virus scanner fails", "defer", "accept")
+	s.spamDown.define(fs, p+"scan.spam-down", "mail while a spam scanner fails", downWords...)
+	s.virusDown.define(fs, p+"scan.virus-down", "mail while the virus scanner fails", downWords...)
 	fs.Var(&s.spamMaxSize, p+"scan.spam-max-size", "`size` of the largest message that spamd scans; larger ones pass without a level; default 500K")
 	fs.Var(&s.virusMaxSize, p+"scan.virus-max-size", "`size` of the largest message that clamd scans, which its StreamMaxLength must allow; default 25M")
 	s.virusOversize.define(fs, p+"scan.virus-oversize", "mail that is larger than scan.virus-max-size", "refuse", "accept")
@@ -73,7 +76,8 @@ func (f *Filters) defineScan(fs *flag.FlagSet) {
 	fs.IntVar(&s.quarantineLevel, p+"scan.quarantine-level", 0, "spam confidence `level` from which mail goes to the quarantine address; default: never")
 	fs.IntVar(&s.rejectLevel, p+"scan.reject-level", 0, "spam confidence `level` from which mail is refused; default: never")
 	fs.StringVar(&f.quarantine, p+"quarantine", "", "`address` that gets the mail for which a level or a milter requests quarantine. Default: none, what\na milter wants to quarantine is refused")
-	fs.Var(&f.milters, p+"milters", "`addresses` of milters, in their order, as 127.0.0.1:8891 or the path of a Unix socket. While a\nmilter fails, mail is deferred, or, with the word accept after the address, accepted")
+	f.milters.Fields = []string{"address", "down"}
+	fs.Var(&f.milters, p+"milters", "`address` of a milter, as 127.0.0.1:8891 or the path of a Unix socket. While it fails, mail is deferred,\nor with down=accept accepted. Repeat the flag for more milters, in their order. Default: none")
 }
 
 func (f *Filters) defineContent(fs *flag.FlagSet) {
@@ -95,7 +99,8 @@ func (f *Filters) defineClients(fs *flag.FlagSet) {
 	fs.DurationVar(&f.greylist.delay, p+"greylist.delay", 0, "`time` before the first mail of an unknown client network, sender and recipient is accepted, as 5m;\ndefault: no greylist")
 	fs.DurationVar(&f.greylist.window, p+"greylist.window", 0, "`time` within which the client must try again; default 48h")
 	fs.IntVar(&f.greylist.knownAfter, p+"greylist.known-after", 0, "`number` of accepted senders and recipients after which a client network is not delayed; default 5,\n-1 for never")
-	fs.Var(&f.rates, p+"rates", "`limits`, each as \"address 100 messages 1h\": what is counted (address and network of the client,\nsender, sender-domain), how many, messages or recipients, and in which time. Default: none")
+	f.rates.Fields = []string{"by", "messages", "recipients", "per"}
+	fs.Var(&f.rates, p+"rates", "`limit`, as \"address; messages=100; per=1h\": by what mail is counted (address or network of the\nclient, sender, sender-domain), and how many messages or recipients are accepted in which time.\nRepeat the flag for more limits. Default: none")
 	r := &f.reputation
 	fs.IntVar(&r.blockLevel, p+"reputation.block-level", 0, "bad reputation, a `level` from 1 to 9, from which a client is refused, as 7; default: no reputation")
 	fs.DurationVar(&r.blockTime, p+"reputation.block-time", 0, "`time` for which the client is refused; default 24h")

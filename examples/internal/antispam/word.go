@@ -33,4 +33,4 @@ func (w *word) Set(text string) error {
 }
 
 // changed reports whether the word is not the default.
-func (w *word) changed() bool { return len(w.known) > 0 && w.value != w.known[0] }
+func (w *word) changed() bool { return w.value != "" && w.value != w.known[0] }
