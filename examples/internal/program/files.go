@@ -2,9 +2,7 @@ package program
 
 import (
 	"bytes"
-	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -75,12 +73,21 @@ func (k *Kit) ReadFile(setting, path string) []byte {
 	if path == "" {
 		return nil
 	}
+	k.path(setting, path)
 	text, err := k.files.read(path)
 	if err != nil {
 		k.Fault(setting, err)
 		return nil
 	}
 	return text
+}
+
+// path keeps the name of the file of a setting, for reports.
+func (l *loaded) path(setting, path string) {
+	if l.paths == nil {
+		l.paths = make(map[string]string)
+	}
+	l.paths[setting] = path
 }
 
 // Secret returns the first line of the file of a setting. The file must not be
@@ -112,25 +119,4 @@ func (k *Kit) Roots(setting, path string) *x509.CertPool {
 		k.Fault(setting, fmt.Errorf("no certificate in %s", path))
 	}
 	return pool
-}
-
-// certificate reads -cert and -key.
-func (k *Kit) certificate() *tls.Config {
-	if k.Cert == "" && k.Key == "" {
-		return nil
-	}
-	if k.Cert == "" || k.Key == "" {
-		k.Fault("cert", errors.New("-cert and -key are required together"))
-		return nil
-	}
-	cert, key := k.ReadFile("cert", k.Cert), k.ReadFile("key", k.Key)
-	if cert == nil || key == nil {
-		return nil
-	}
-	pair, err := tls.X509KeyPair(cert, key)
-	if err != nil {
-		k.Fault("cert", err)
-		return nil
-	}
-	return &tls.Config{Certificates: []tls.Certificate{pair}}
 }

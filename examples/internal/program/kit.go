@@ -138,6 +138,7 @@ func (k *Kit) Recipients(setting, path string) policy.Directory {
 	if path == "" {
 		return nil
 	}
+	k.path(setting, path)
 	d := &policy.FileDirectory{Path: path}
 	k.Fault(setting, d.Load())
 	d.Logger = k.Logger
@@ -187,6 +188,7 @@ func (p *parts) kit(l *loaded) *Kit {
 	k.tls = k.certificate()
 	k.Require("spool", strings.TrimSpace(k.Spool) != "")
 	k.checkHostname()
+	k.checkSize()
 	return k
 }
 

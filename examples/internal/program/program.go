@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/bridgehead-mail/bridgehead/policy"
@@ -88,6 +89,9 @@ func (p *Program) Run(args []string, stdout, stderr io.Writer) int {
 		return 0
 	case l.usage != nil: // the FlagSet has written it
 		return 2
+	case l.check && len(l.rest) > 0:
+		fmt.Fprintf(stderr, "%q is not a flag\n", strings.Join(l.rest, " "))
+		return 2
 	case l.check:
 		return p.check(l, stdout, stderr)
 	case l.other != "":
@@ -112,10 +116,11 @@ type loaded struct {
 	config  string
 	other   string // the file of -compare
 	check   bool
-	rest    []string // arguments that are not flags
-	usage   error    // of the command line
-	files   files    // that have been read
-	restart []string // settings that cannot change while the gateway runs
+	rest    []string          // arguments that are not flags
+	usage   error             // of the command line
+	files   files             // that have been read
+	paths   map[string]string // the names of files by their settings
+	restart []string          // settings that cannot change while the gateway runs
 }
 
 // parse reads the command line and the configuration file.

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -31,24 +32,27 @@ func TestMain(m *testing.M) {
 // An office accepts mail for its domains, and sends it to its server.
 type office struct {
 	listen, server, domains string
+	recipients              string
 }
 
 func (o *office) Define(f *flag.FlagSet) {
 	f.StringVar(&o.listen, "listen", ":25", "`address` to listen on")
 	f.StringVar(&o.server, "server", "", "`host` that takes the mail")
 	f.StringVar(&o.domains, "domains", "", "`file` with the domains")
+	f.StringVar(&o.recipients, "recipients", "", "`file` with the recipients; default: all")
 }
 
 func (o *office) Build(k *Kit) Rules {
 	k.Require("server", o.server != "")
 	k.Require("domains", o.domains != "")
 	srv, gate := k.Server("office"), &policy.Gate{}
+	directory := k.Recipients("recipients", o.recipients)
 	for line := range strings.Lines(string(k.ReadFile("domains", o.domains))) {
 		if line = strings.TrimSpace(line); strings.Contains(line, " ") {
 			k.Fault("domains", errors.New("a line has more than one domain"))
 			continue
 		}
-		gate.Domains = append(gate.Domains, policy.Domain{Name: line})
+		gate.Domains = append(gate.Domains, policy.Domain{Name: line, Directory: directory})
 	}
 	k.Require("domains", len(gate.Domains) > 0)
 	table := k.Table(gate.Domains, k.Listen("listen", o.listen), routing.Connector{Name: "office", Spaces: []string{"*"}, SmartHosts: routing.SmartHosts(o.server)})
@@ -201,7 +205,7 @@ func TestInvalidFile(t *testing.T) {
 	for _, text := range []string{"example.com example.org\n", ""} {
 		w.write(w.domains, text)
 		w.p.Signal(t, syscall.SIGHUP)
-		peers.Await(t, "the failure in the health", func() bool { return strings.Contains(w.health(), "wrong: domains") })
+		peers.Await(t, "the failure in the health", func() bool { return strings.Contains(w.health(), "wrong: domains ("+w.domains+")") })
 		w.send("b@example.com", "250")
 	}
 	if err := os.Remove(w.domains); err != nil {
@@ -216,6 +220,33 @@ func TestInvalidFile(t *testing.T) {
 	if got := w.health(); got != "" {
 		t.Errorf("the settings after the reload: %s", got)
 	}
+	w.p.Stop(t)
+}
+
+// A list of recipients that becomes invalid stays in use as it was, also without
+// SIGHUP. The log and the health name the file.
+func TestInvalidRecipients(t *testing.T) {
+	t.Parallel()
+	recipients := peers.File(t, "alice\n")
+	w := newWorld(t, "recipients: "+recipients)
+	w.send("alice@example.com", "250")
+	w.write(recipients, "alice\nBob Smith <bob@example.com>\n")
+	old := time.Now().Add(-time.Minute) // it is not being written
+	if err := os.Chtimes(recipients, old, old); err != nil {
+		t.Fatal(err)
+	}
+	peers.Await(t, "the file in the health", func() bool {
+		w.send("alice@example.com", "250")
+		w.send("bob@example.com", "550 5.1.1")
+		return strings.Contains(w.health(), "-recipients: the file "+recipients+" is not valid, the previous list stays in use")
+	})
+	w.logged("file=" + recipients)
+	w.p.Signal(t, syscall.SIGHUP)
+	w.logged("not reloaded")
+	w.write(recipients, "\ufeffbob\r\n")
+	w.p.Signal(t, syscall.SIGHUP)
+	peers.Await(t, "the file without a fault", func() bool { return w.health() == "" })
+	w.send("bob@example.com", "250")
 	w.p.Stop(t)
 }
 

@@ -26,9 +26,10 @@ type reloader struct {
 	relay   *gateway.Gateway
 	log     *slog.Logger
 
-	mu     sync.Mutex
-	in     *Kit   // of the rules in use. Guarded by mu, like all below
-	failed string // why the last reload has failed
+	mu      sync.Mutex
+	in      *Kit   // of the rules in use. Guarded by mu, like all below
+	failed  string // why the last reload has failed
+	expired bool   // the log has the expiry of the certificate in use
 }
 
 // lookInterval is the time between two looks at the files. A file that has changed
@@ -47,6 +48,7 @@ func (r *reloader) run(ctx context.Context) error {
 			r.reload("SIGHUP")
 			pending = nil
 		case <-tick.C:
+			r.lookAtCertificate(time.Now())
 			now := r.changed()
 			if len(now) > 0 && sameVersions(now, pending) && !sameVersions(now, done) {
 				r.reload("a file has changed")
@@ -85,25 +87,45 @@ func sameVersions(a, b map[string]version) bool {
 // reload reads all settings again, and applies them completely or, after an error,
 // not at all.
 func (r *reloader) reload(why string) {
-	k, err := r.load()
+	k, warnings, err := r.load()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err == nil {
 		r.in, r.failed = k, ""
+		r.expired = !k.expired(time.Now()).IsZero() // the warnings have it
+		for _, text := range warnings {
+			r.log.Warn(text)
+		}
 		r.relay.Queue.SettingsChanged() // waiting mail may be deliverable now
 		r.log.Info("reloaded", "because", why)
 		return
 	}
-	r.failed = "the last reload failed, the previous settings stay in use; wrong: " + strings.Join(k.wrong(), ", ")
+	r.failed = "the last reload failed, the previous settings stay in use; wrong: " + strings.Join(k.named(k.wrong()), ", ")
 	r.log.Error("not reloaded, the previous settings stay in use", "because", why, "error", err)
 }
 
-func (r *reloader) load() (*Kit, error) {
+// lookAtCertificate logs once that the certificate in use has expired.
+func (r *reloader) lookAtCertificate(now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if at := r.in.expired(now); !at.IsZero() && !r.expired {
+		r.expired = true
+		r.log.Warn("cert: the certificate has expired", "file", r.in.Cert, "until", at.UTC().Format(time.RFC3339))
+	}
+}
+
+// load makes the rules of the present settings and applies them. Its warnings are what
+// is probably wrong.
+func (r *reloader) load() (*Kit, []string, error) {
 	l := r.program.parse(r.args, io.Discard)
+	_, warnings, err := r.program.assemble(l, slog.New(slog.DiscardHandler)) // all that -check reports
+	if err != nil {
+		return &Kit{loaded: l}, nil, err
+	}
 	k := r.parts.kit(l)
 	rules := l.own.Build(k)
-	if err := k.err(); err != nil {
-		return k, err
+	if err := k.err(); err != nil { // a file has changed since the check
+		return k, nil, err
 	}
 	k.unchanged(r.in, len(rules.Receive), len(r.relay.Listeners))
 	for i, c := range rules.Receive[:min(len(rules.Receive), len(r.relay.Listeners))] {
@@ -113,19 +135,19 @@ func (r *reloader) load() (*Kit, error) {
 		k.Fault(c.setting(), c.Server.Validate()) // all, before any is replaced
 	}
 	if err := k.err(); err != nil {
-		return k, err
+		return k, nil, err
 	}
 	for i, c := range rules.Receive {
 		if err := r.relay.Listeners[i].Replace(c.Server); err != nil {
 			k.Fault(c.setting(), err)
-			return k, err
+			return k, nil, err
 		}
 	}
 	r.parts.router.SetTable(rules.Table)
 	r.parts.hooks.set(rules.Hooks)
 	k.setLevels(r.relay)
 	rules.applied()
-	return k, nil
+	return k, warnings, nil
 }
 
 var errRestart = errors.New("cannot change without a restart")
@@ -159,6 +181,17 @@ func (l *loaded) wrong() (names []string) {
 	return names
 }
 
+// named adds the files of settings to their names.
+func (l *loaded) named(settings []string) (texts []string) {
+	for _, name := range settings {
+		if path := l.paths[name]; path != "" {
+			name += " (" + path + ")"
+		}
+		texts = append(texts, name)
+	}
+	return texts
+}
+
 // Inherit implements gateway.Inheritor: a reloader inherits nothing.
 func (r *reloader) Inherit(gateway.Defaults) {}
 
@@ -173,8 +206,11 @@ func (r *reloader) Health() gateway.HealthCheck {
 	}
 	for setting, d := range r.in.directories {
 		if d.Err() != nil {
-			texts = append(texts, "-"+setting+": the file is not valid, the previous list stays in use")
+			texts = append(texts, "-"+setting+": the file "+d.Path+" is not valid, the previous list stays in use")
 		}
+	}
+	if at := r.in.expired(time.Now()); !at.IsZero() {
+		texts = append(texts, "-cert: the certificate has expired: it was valid until "+at.UTC().Format(time.RFC3339))
 	}
 	slices.Sort(texts)
 	return gateway.HealthCheck{Name: "settings", OK: true, Detail: strings.Join(texts, "; ")}

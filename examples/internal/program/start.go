@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync/atomic"
+	"time"
 
 	"github.com/bridgehead-mail/bridgehead/policy/gateway"
 	"github.com/bridgehead-mail/bridgehead/policy/gateway/compare"
@@ -64,7 +65,7 @@ func (p *Program) Assemble(args ...string) (*gateway.Gateway, error) {
 
 // start makes the gateway that runs.
 func (p *Program) start(l *loaded, args []string, hup <-chan os.Signal, log *slog.Logger) (*gateway.Gateway, error) {
-	if _, _, err := p.assemble(l, log); err != nil {
+	if _, _, err := p.assemble(l, slog.New(slog.DiscardHandler)); err != nil {
 		return nil, err // before the spool is opened
 	}
 	store, err := spool.Open(l.Spool, &spool.Options{Logger: log})
@@ -81,6 +82,7 @@ func (p *Program) start(l *loaded, args []string, hup <-chan os.Signal, log *slo
 	relay := parts.gateway(k, &r)
 	relay.Closers = append(relay.Closers, parts.router, store, parts.received, parts.sent)
 	running := &reloader{program: p, args: args, hup: hup, parts: parts, relay: relay, log: log, in: k}
+	running.expired = !k.expired(time.Now()).IsZero() // Run logs the warnings of the start
 	relay.Tasks = append(relay.Tasks, running.run)
 	relay.Parts = append(relay.Parts, running)
 	if l.RetryNow {

@@ -27,6 +27,8 @@ func (k *Kit) valid(relay *gateway.Gateway, r *Rules) error {
 			k.fault("console", errors.New(strings.ReplaceAll(err.Error(), "console: ", "")))
 		}
 	}
+	k.checkAddresses(r)
+	k.checkFolders()
 	return k.err()
 }
 
