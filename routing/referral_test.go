@@ -25,7 +25,7 @@ func startBIND(t *testing.T, dir string, port int, zones map[string]string) {
 	}
 	name := fmt.Sprintf("%d.conf", port)
 	write(t, dir, name, conf)
-	daemon(t, "all zones loaded", named, "-g", "-c", filepath.Join(dir, name))
+	peers.Daemon(t, "all zones loaded", named, "-g", "-c", filepath.Join(dir, name))
 }
 
 // A BIND that is authoritative only for example returns a referral to the

@@ -93,20 +93,27 @@ func (l *loaded) path(setting, path string) {
 // Secret returns the first line of the file of a setting. The file must not be
 // readable for other users.
 func (k *Kit) Secret(setting, path string) string {
-	if path == "" {
-		return ""
-	}
-	line, _, _ := strings.Cut(string(k.ReadFile(setting, path)), "\n")
+	text := k.SecretFile(setting, path)
+	line, _, _ := strings.Cut(string(text), "\n")
 	line = strings.TrimRight(line, "\r")
-	info := k.files[path].info
-	switch {
-	case info == nil: // ReadFile has reported it
-	case info.Mode().IsRegular() && info.Mode().Perm()&0o007 != 0:
-		k.Fault(setting, fmt.Errorf("%s: other users can read or write it (mode %04o, want 0600)", path, info.Mode().Perm()))
-	case line == "":
+	if text != nil && line == "" {
 		k.Fault(setting, fmt.Errorf("%s: the first line is empty", path))
 	}
 	return line
+}
+
+// SecretFile does the same as ReadFile, for a file that must not be readable for
+// other users, such as a private key. It returns nil after a fault.
+func (k *Kit) SecretFile(setting, path string) []byte {
+	text := k.ReadFile(setting, path)
+	if text == nil {
+		return nil
+	}
+	if info := k.files[path].info; info != nil && info.Mode().IsRegular() && info.Mode().Perm()&0o007 != 0 {
+		k.Fault(setting, fmt.Errorf("%s: other users can read or write it (mode %04o, want 0600)", path, info.Mode().Perm()))
+		return nil
+	}
+	return text
 }
 
 // Roots returns the certificates of the file of a setting; nil if path is empty.

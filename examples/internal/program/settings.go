@@ -14,6 +14,7 @@ type Settings struct {
 	Spool    string
 	Logs     string
 	DNS      List
+	DNSSEC   bool
 
 	Cert, Key      string
 	MaxSize        Size
@@ -42,6 +43,7 @@ func (s *Settings) define(f *flag.FlagSet) {
 	f.StringVar(&s.Logs, "logs", "", "`folder` of the protocol logs and the tracking log; default: logs in the folder of -spool")
 	f.TextVar(&s.LogLevel, "log-level", slog.LevelInfo, "least important `level` of the log on the standard error: DEBUG, INFO, WARN or ERROR")
 	f.Var(&s.DNS, "dns", "DNS `servers` as host or host:port, separated by commas; default: those of the system")
+	f.BoolVar(&s.DNSSEC, "dnssec", false, "trust the DNS servers to validate DNSSEC, which DANE needs. They must validate, and run on this\nhost or be reached by a secure way: a forged answer would be trusted")
 	f.StringVar(&s.Cert, "cert", "", "PEM `file` with the certificate of this relay, for TLS; needs -key. Both files are read again when they\nchange")
 	f.StringVar(&s.Key, "key", "", "PEM `file` with the key of -cert")
 	f.Var(&s.MaxSize, "max-size", "`size` of the largest message, as 36M; default 36M")
@@ -64,6 +66,6 @@ func (s *Settings) define(f *flag.FlagSet) {
 // fixed are the settings that cannot change while the gateway runs, besides the
 // addresses of the listeners.
 var fixed = []string{
-	"spool", "hostname", "logs", "dns", "postmaster", "report-from", "bad-mail", "expire", "delay-notice", "pickup", "replay", "metrics",
+	"spool", "hostname", "logs", "dns", "dnssec", "postmaster", "report-from", "bad-mail", "expire", "delay-notice", "pickup", "replay", "metrics",
 	"console", "console-socket", "console-token", "console-audit",
 }

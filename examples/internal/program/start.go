@@ -27,7 +27,7 @@ import (
 func newParts(l *loaded, log *slog.Logger) *parts {
 	logs := l.logs()
 	return &parts{
-		queue: new(queue.Queue), router: new(routing.Router), resolver: &routing.DNSResolver{Servers: l.DNS}, log: log,
+		queue: new(queue.Queue), router: new(routing.Router), resolver: &routing.DNSResolver{Servers: l.DNS, TrustAD: l.DNSSEC}, log: log,
 		received: smtpserver.NewProtocolLog(&smtpserver.ProtocolLogFiles{Dir: logs, Prefix: "RECV"}),
 		sent:     smtpclient.NewProtocolLog(&smtpclient.ProtocolLogFiles{Dir: logs, Prefix: "SEND"}),
 		kept:     make(map[string]any),

@@ -1,0 +1,29 @@
+// Package sendsec has the settings of a gateway for sending to the internet: MTA-STS,
+// DANE and TLS reports for its sessions, DKIM signatures and ARC seals for its mail.
+// A gateway of package program defines them and uses them in its Build:
+//
+//	type edge struct {
+//		internet sendsec.Internet
+//		dkim     sendsec.DKIM
+//		arc      sendsec.ARC
+//	}
+//
+//	func (e *edge) Define(f *flag.FlagSet) {
+//		e.internet.Define(f, "send.internet.")
+//		e.dkim.Define(f, "send.dkim.")
+//		e.arc.Define(f, "filters.")
+//	}
+//
+//	func (e *edge) Build(k *program.Kit) (r program.Rules) {
+//		connector := routing.Connector{Name: "internet", Spaces: []string{"*"}}
+//		signer := e.dkim.Use(k, organization, &r)    // the gate of the organization's mail
+//		e.arc.Use(k, internet, signer)               // the gate of the mail from the internet
+//		e.internet.Use(k, &connector, &r, signer)    // the connector to the internet
+//		...
+//	}
+//
+// Each method Use reports settings that cannot work to the Kit. A reload can change
+// all of them. What was fetched and counted stays: the MTA-STS policies are in the
+// folder mta-sts of -spool, and the counts for reports that are not sent yet are, while
+// the gateway does not run, in the file PREFIXtls-reports.json there.
+package sendsec
