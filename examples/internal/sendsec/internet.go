@@ -36,7 +36,7 @@ func (i *Internet) Define(f *flag.FlagSet, prefix string) {
 // the connector, and returns it for further settings. signer is that of DKIM.Use.
 func (i *Internet) Use(k *program.Kit, c *routing.Connector, r *program.Rules, signer *Signer) *smtpclient.Transport {
 	i.check(k, c, signer)
-	s := program.Kept(k, i.prefix+"tls-reports", func() *state { return newState(k, i.prefix) })
+	s := stateOf(k, i.prefix)
 	t := k.Transport(c.Name)
 	c.Transport = routing.SMTP(t)
 	if i.mtaSTS {

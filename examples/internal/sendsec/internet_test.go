@@ -263,7 +263,9 @@ func testReports(t *testing.T, o *outland) {
 	}
 	g.logged(`msg="TLS report sent" domain=enforced.unsigned.example`)
 	g.p.Stop(t)
-	if text, err := os.ReadFile(filepath.Join(g.spool, "send.internet.tls-reports.json")); !errors.Is(err, fs.ErrNotExist) {
+	// The message that waits may have been tried again, and counted.
+	text, err := os.ReadFile(filepath.Join(g.spool, "send.internet.tls-reports.json"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) || strings.Contains(string(text), "enforced.unsigned.example") {
 		t.Errorf("%v: reports are sent again\n%s", err, text)
 	}
 }

@@ -63,21 +63,24 @@ func (s *state) send(ctx context.Context) error {
 	delivery.Stop()
 	defer midnight.Stop()
 	defer delivery.Stop()
+	waiting := false // delivery runs
 	for {
 		settings := s.inUse.Load()
 		select {
 		case <-midnight.C:
 			midnight.Reset(untilMidnight(time.Now()))
 			s.take()
-			delivery.Reset(rand.N(maxSpread))
+			if !waiting { // otherwise the next attempt for older reports sends these too
+				waiting = true
+				delivery.Reset(rand.N(maxSpread))
+			}
 		case <-settings.due:
 			s.take()
+			waiting = true
 			delivery.Reset(0)
 		case <-delivery.C:
-			if settings.reports == "" {
-				break // switched off; the counts stay until they are too old
-			}
-			if s.deliver(ctx, settings) > 0 {
+			waiting = settings.reports != "" && s.deliver(ctx, settings) > 0
+			if waiting {
 				delivery.Reset(retry)
 			}
 		case <-ctx.Done():
@@ -147,7 +150,7 @@ func (r *reporter) sendOne(ctx context.Context, i *Internet, p *pending) (done b
 	if p.URIs == nil {
 		txts, err := routing.LookupTXT(ctx, r.resolver, "_smtp._tls."+p.Report.Domain) // RFC 8460, 3
 		if err != nil {
-			return r.failed(log, p, "_smtp._tls."+p.Report.Domain, err)
+			return r.failed(ctx, log, p, "_smtp._tls."+p.Report.Domain, err)
 		}
 		p.URIs = tlsrpt.ParseRecord(txts)
 	}
@@ -157,7 +160,7 @@ func (r *reporter) sendOne(ctx context.Context, i *Internet, p *pending) (done b
 		switch {
 		case err == nil:
 			log.Info("TLS report sent", "to", uri)
-		case !r.failed(log, p, uri, err):
+		case !r.failed(ctx, log, p, uri, err):
 			left = append(left, uri)
 		}
 	}
@@ -166,7 +169,10 @@ func (r *reporter) sendOne(ctx context.Context, i *Internet, p *pending) (done b
 }
 
 // failed logs a failure. It reports true if there must be no other attempt.
-func (r *reporter) failed(log *slog.Logger, p *pending, to string, err error) bool {
+func (r *reporter) failed(ctx context.Context, log *slog.Logger, p *pending, to string, err error) bool {
+	if ctx.Err() != nil { // the gateway stops
+		return false
+	}
 	var reply *smtp.SMTPError
 	final := time.Since(p.Tried) >= maxRetry || errors.Is(err, errURI) || errors.As(err, &reply) && reply.Code/100 == 5
 	log.Warn("TLS report not sent", "to", to, "again", !final, "error", err)

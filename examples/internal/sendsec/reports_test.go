@@ -31,20 +31,18 @@ type bureau struct {
 
 func newBureau(file string) *bureau {
 	b := new(bureau)
-	b.reporter = reporter{
-		resolver: routing.ResolverFunc(func(_ context.Context, name string, t routing.RecordType) (*routing.Answer, error) {
-			text, err := b.records(name)
-			if err != nil {
-				return nil, err
-			}
-			return &routing.Answer{TXT: []string{text}}, nil
-		}),
-		client: &http.Client{Transport: b}, log: slog.New(slog.DiscardHandler), file: file,
-		queue: &queue.Queue{Store: new(memory.Store), Deliverer: &routing.Router{}, Hooks: []queue.Hook{{Submitted: func(_ context.Context, m *queue.Message) error {
-			b.mails = append(b.mails, m)
-			return nil
-		}}}},
-	}
+	b.resolver = routing.ResolverFunc(func(_ context.Context, name string, t routing.RecordType) (*routing.Answer, error) {
+		text, err := b.records(name)
+		if err != nil {
+			return nil, err
+		}
+		return &routing.Answer{TXT: []string{text}}, nil
+	})
+	b.queue = &queue.Queue{Store: new(memory.Store), Deliverer: &routing.Router{}, Hooks: []queue.Hook{{Submitted: func(_ context.Context, m *queue.Message) error {
+		b.mails = append(b.mails, m)
+		return nil
+	}}}}
+	b.client, b.log, b.file = &http.Client{Transport: b}, slog.New(slog.DiscardHandler), file
 	b.use(&Internet{reports: "tls@org.example"})
 	return b
 }
@@ -100,6 +98,7 @@ func TestReportsAtMidnight(t *testing.T) {
 			t.Error("the report was sent before midnight")
 		}
 		time.Sleep(maxSpread + 2*time.Second)
+		synctest.Wait()
 		if b.posts.Load() != 1 || len(b.mails) != 1 || b.mails[0].From != "tls@org.example" || b.mails[0].Recipients[0].Addr != "tls+x@a.example" {
 			t.Errorf("%d posts, mail %+v", b.posts.Load(), b.mails)
 		}
@@ -130,6 +129,7 @@ func TestReportsAgain(t *testing.T) {
 			t.Error("the records were not looked up")
 		}
 		time.Sleep(48 * time.Hour)
+		synctest.Wait()
 		if n := b.posts.Load(); n != 24 {
 			t.Errorf("%d attempts, want 24: one each hour, after one without records", n)
 		}

@@ -18,14 +18,20 @@ type state struct {
 	inUse atomic.Pointer[Internet] // nil before the gateway runs
 }
 
-func newState(k *program.Kit, prefix string) *state {
-	client := newClient(k.Resolver)
-	return &state{
-		policies: program.Kept(k, "mta-sts", func() *mtasts.Cache {
-			return &mtasts.Cache{Resolver: k.Resolver, Client: client, Dir: filepath.Join(k.Spool, "mta-sts")}
-		}),
-		reporter: reporter{resolver: k.Resolver, client: client, queue: k.Queue, log: k.Logger, file: filepath.Join(k.Spool, prefix+"tls-reports.json")},
+// stateOf returns the state for the settings with a prefix.
+func stateOf(k *program.Kit, prefix string) *state {
+	s := program.Keep[state](k, prefix+"tls-reports")
+	if s.policies != nil {
+		return s
 	}
+	client := newClient(k.Resolver)
+	s.policies = program.Keep[mtasts.Cache](k, "mta-sts") // several connectors share it
+	if s.policies.Client == nil {
+		s.policies.Resolver, s.policies.Client, s.policies.Dir = k.Resolver, client, filepath.Join(k.Spool, "mta-sts")
+	}
+	s.resolver, s.client, s.queue, s.log = k.Resolver, client, k.Queue, k.Logger
+	s.file = filepath.Join(k.Spool, prefix+"tls-reports.json")
+	return s
 }
 
 // use applies settings. The connectors have got theirs with the routing table.
