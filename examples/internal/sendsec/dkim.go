@@ -74,12 +74,13 @@ func (d *DKIM) signer(k *program.Kit) *Signer {
 		return nil
 	}
 	s := new(Signer)
-	for _, domain := range d.domains {
+	for i, domain := range d.domains {
+		setting := fmt.Sprintf("domain[%d]", i)
 		key := dkim.Key{Domain: strings.ToLower(domain), Selector: d.selector, Private: private}
 		if slices.ContainsFunc(s.keys, func(o dkim.Key) bool { return o.Domain == key.Domain }) {
-			k.Fault(d.prefix+"domain", fmt.Errorf("%s is there twice", domain))
+			k.Fault(d.prefix+setting, fmt.Errorf("%s is there twice", domain))
 		}
-		if !d.check(k, "domain", key) {
+		if !d.check(k, setting, key) {
 			return nil
 		}
 		s.keys = append(s.keys, key)

@@ -98,7 +98,11 @@ func readLines(path string, text []byte) (all []program.Setting, err error) {
 	for line := range strings.Lines(string(text)) {
 		name, values, _ := strings.Cut(line, ":")
 		n++
-		all = append(all, program.Setting{Name: name, Values: strings.Fields(values), Line: n})
+		one := program.Setting{Name: name, Line: n}
+		for _, v := range strings.Fields(values) {
+			one.Values = append(one.Values, program.Value{Text: v, Line: n})
+		}
+		all = append(all, one)
 	}
 	return all, nil
 }
