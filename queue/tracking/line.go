@@ -2,6 +2,7 @@ package tracking
 
 import (
 	"cmp"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -97,9 +98,18 @@ func (l *Log) record(e *queue.Event) record {
 		r[serverIP], r[serverHostname], r[connectorID] = e.Origin.ServerAddr, l.Hostname, e.Origin.Connector
 	default:
 		r[clientHostname] = l.Hostname
-		r[serverIP], r[serverHostname], r[connectorID] = e.Addr, e.Host, e.Hop.Connector
+		r[serverIP], r[serverHostname], r[connectorID] = withoutPort(e.Addr), e.Host, e.Hop.Connector
 	}
 	return r
+}
+
+// withoutPort returns the IP address in a Result.Addr. What is no address, for example
+// the path of a socket, it returns as it is.
+func withoutPort(addr string) string {
+	if a, err := netip.ParseAddrPort(addr); err == nil {
+		return a.Addr().String()
+	}
+	return addr
 }
 
 // source returns the part of the relay that the event comes from.

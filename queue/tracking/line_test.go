@@ -72,9 +72,10 @@ func TestRefusedColumns(t *testing.T) {
 			map[int]string{serverIP: "192.0.2.25", serverHostname: "relay.example.com", directionality: "Originating", messageInfo: "event=1019"}},
 		{queue.Event{Kind: queue.EventReceive, ID: "m1", Origin: queue.Origin{Identity: "bob", Internal: true}}, map[int]string{directionality: "Originating", messageInfo: "event=1019; login=yes"}},
 		{queue.Event{Kind: queue.EventReceive, ID: "m1", System: true}, map[int]string{directionality: "Originating", messageInfo: "event=1017"}},
-		{queue.Event{Kind: queue.EventSend, ID: "m1", Origin: queue.Origin{ServerAddr: "192.0.2.25", Internal: true}, Host: "mx.example.net", Addr: "192.0.2.26"},
+		{queue.Event{Kind: queue.EventSend, ID: "m1", Origin: queue.Origin{ServerAddr: "192.0.2.25", Internal: true}, Host: "mx.example.net", Addr: "192.0.2.26:25"},
 			map[int]string{serverIP: "192.0.2.26", directionality: "Originating", messageInfo: "event=1031"}},
-		{queue.Event{Kind: queue.EventSend, ID: "m1", Host: "mailbox.example.com", Final: true}, map[int]string{messageInfo: "event=1023"}},
+		{queue.Event{Kind: queue.EventSend, ID: "m1", Host: "mailbox.example.com", Addr: "/run/lmtp", Final: true}, map[int]string{messageInfo: "event=1023", serverIP: "/run/lmtp"}},
+		{queue.Event{Kind: queue.EventDefer, ID: "m1", Addr: "[2001:db8::1]:25"}, map[int]string{serverIP: "2001:db8::1"}},
 		{queue.Event{Kind: queue.EventTransfer, ID: "m1", Host: "mx.example.net", Addr: "192.0.2.25"}, map[int]string{eventID: "BEGINTRANSFER",
 			eventSource: "SMTP", messageInfo: "event=1020", serverIP: "192.0.2.25", serverHostname: "mx.example.net"}},
 	} {
