@@ -99,6 +99,15 @@ type Pacer interface {
 	Pace(hop NextHop) Pace
 }
 
+// A Releaser is a Deliverer that keeps mail until it is requested, for example until a
+// dial-up line is up. [Queue.RetryQueue] and [Queue.RetryQueues] call Release for each
+// hop that they retry, and then call Pace. With several nodes, each node calls it.
+// Release must be cheap and must not block.
+type Releaser interface {
+	Pacer
+	Release(hop NextHop)
+}
+
 // A Checker is a Deliverer that can check its own settings. Queue.Run calls
 // Check once, before it delivers, and returns its error.
 type Checker interface {

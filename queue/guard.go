@@ -32,6 +32,17 @@ func (q *Queue) pace(hop NextHop) Pace {
 	return p
 }
 
+// releaser returns the function that calls the Deliverer's Release.
+func (q *Queue) releaser() func(NextHop) {
+	r, is := q.Deliverer.(Releaser)
+	if !is {
+		return func(NextHop) {}
+	}
+	return func(hop NextHop) {
+		guarded(q.log, "Release", func() (struct{}, error) { r.Release(hop); return struct{}{}, nil })
+	}
+}
+
 // coreOf returns the part of a Pace that the scheduler needs.
 func (q *Queue) coreOf(p *Pace) sched.Pace {
 	return sched.Pace{Known: q.pacer != nil, Held: p.Held, Until: q.clock.steady(p.Until), MaxConcurrency: p.MaxConcurrency}

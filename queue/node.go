@@ -217,6 +217,11 @@ func (q *Queue) retryHere(hops []NextHop) {
 		named[hop] = true
 	}
 	wanted := func(hop NextHop) bool { return len(hops) == 0 || named[hop] }
+	for _, hop := range union(q.knownHops(), hops) {
+		if wanted(hop) {
+			q.releaseHop(hop)
+		}
+	}
 	q.step(func(core *sched.Scheduler) {
 		var keys []sched.Key
 		core.Hops(func(h *sched.Hop) {

@@ -75,24 +75,25 @@ type Queue struct {
 
 	inheriting sync.Mutex // guards Hostname and Logger, see Inherit
 
-	once    sync.Once
-	owner   string // of this Queue's leases
-	host    string
-	log     *slog.Logger
-	clock   clock
-	retry   RetryPolicy
-	limits  Limits
-	pacer   Pacer           // the Deliverer, if it is a Pacer
-	journal DeliveryJournal // the Store, if it is a DeliveryJournal
-	leases  LeaseGuard      // the Store, if it is a LeaseGuard
-	node    node            // of a Cluster
-	susp    suspensions
-	ids     ids
-	events  events
-	counts  counts
-	totals  totals
-	badMail badMail
-	invalid error // of Validate, without Checker
+	once       sync.Once
+	owner      string // of this Queue's leases
+	host       string
+	log        *slog.Logger
+	clock      clock
+	retry      RetryPolicy
+	limits     Limits
+	pacer      Pacer           // the Deliverer, if it is a Pacer
+	releaseHop func(NextHop)   // calls Release of the Deliverer, if it is a Releaser
+	journal    DeliveryJournal // the Store, if it is a DeliveryJournal
+	leases     LeaseGuard      // the Store, if it is a LeaseGuard
+	node       node            // of a Cluster
+	susp       suspensions
+	ids        ids
+	events     events
+	counts     counts
+	totals     totals
+	badMail    badMail
+	invalid    error // of Validate, without Checker
 
 	frozen   atomic.Bool  // by an operator: Submit refuses all mail
 	draining atomic.Int32 // calls of Drain
@@ -146,6 +147,7 @@ func (q *Queue) setup() {
 		q.limits = q.Limits.withDefaults(q.node.cluster != nil)
 		q.badMail.bytes, q.badMail.messages = q.limits.BadMailBytes, q.limits.BadMailMessages
 		q.pacer, _ = q.Deliverer.(Pacer)
+		q.releaseHop = q.releaser()
 		q.journal, _ = q.Store.(DeliveryJournal)
 		q.susp.store, _ = q.Store.(SuspensionStore)
 		q.core = sched.New(sched.Limits{Active: q.limits.Active, Memory: q.limits.Memory, Deliveries: q.limits.Deliveries,

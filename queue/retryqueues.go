@@ -24,7 +24,7 @@ func (q *Queue) RetryQueue(ctx context.Context, hop NextHop) {
 // RetryQueues retries the mail for the next hops for which match returns true,
 // and returns the number of its messages. It ignores the retry times of the
 // hops and of the messages. It calls the Deliverer's Pace again, so it also
-// starts mail that waits for a request (ETRN). Suspended messages, and messages
+// starts mail that waits for a request (ETRN, [Releaser]). Suspended messages, and messages
 // whose Release is in the future, continue to wait.
 //
 // If an attempt is in progress and fails, it is repeated at once.
@@ -41,6 +41,7 @@ func (q *Queue) retryQueues(ctx context.Context, match func(NextHop) bool) (mess
 	if q.Store == nil {
 		return 0, nil, errNoStore
 	}
+	match = q.releasing(match)
 	hops = slices.DeleteFunc(q.knownHops(), func(h NextHop) bool { return !match(h) })
 	keys := make([]sched.Key, len(hops))
 	for i, hop := range hops {
@@ -57,6 +58,22 @@ func (q *Queue) retryQueues(ctx context.Context, match func(NextHop) bool) (mess
 		core.Stored(time.Time{})
 	})
 	return messages + started, hops, err
+}
+
+// releasing returns match as a function that also calls Release, once for each hop that
+// matches.
+func (q *Queue) releasing(match func(NextHop) bool) func(NextHop) bool {
+	released := map[NextHop]bool{}
+	return func(hop NextHop) bool {
+		if !match(hop) {
+			return false
+		}
+		if !released[hop] {
+			released[hop] = true
+			q.releaseHop(hop)
+		}
+		return true
+	}
 }
 
 // union returns the hops that are in a or in b.

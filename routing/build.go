@@ -320,6 +320,9 @@ func (b *builder) schedules(c *connector) {
 	if c.OversizeSchedule != nil && c.OversizeSchedule.zone == nil {
 		b.fault("OversizeSchedule", "not made by ParseSchedule")
 	}
+	if c.OnDemand && c.Hold {
+		b.fault("OnDemand", "contradicts Hold")
+	}
 	if len(c.HoldAccounts) > 0 && !c.Hold {
 		b.fault("HoldAccounts", "has no effect without Hold")
 	}

@@ -137,6 +137,12 @@ type Connector struct {
 	// may request it by ATRN.
 	HoldAccounts []string
 
+	// OnDemand makes the mail wait until an operator requests it, for example until
+	// a dial-up line is up: by [queue.Queue.RetryQueues] for one of the connector's
+	// next hops (a console, relayctl). All mail of the connector is then sent, also
+	// mail that arrives in the 10 minutes after the request. No client can request it.
+	OnDemand bool
+
 	// MaxConcurrency is the maximum number of concurrent deliveries to one
 	// next hop. If it is 0, the limit of the queue applies.
 	MaxConcurrency int
@@ -195,6 +201,10 @@ type ErrorPolicy struct {
 	// DowngradeDNS makes DNS failures temporary. Mail for a domain that does
 	// not exist, accepts no mail or has no host is retried until it expires.
 	DowngradeDNS bool
+	// DowngradeLoops makes mail wait (4.4.6) whose best MX host is this relay. By
+	// default it fails at once (5.4.6). Set it where connectors are removed while
+	// their mail waits, and such mail then has only a connector that uses the DNS.
+	DowngradeLoops bool
 	// FailSmartHosts fails mail (5.4.0) if the DNS has no address for any of
 	// the smart hosts. By default this counts as a configuration error that
 	// will be corrected, and the mail waits (4.4.0).

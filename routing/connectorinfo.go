@@ -38,7 +38,7 @@ func (r *Router) connectorInfo(c *connector, now time.Time) ConnectorInfo {
 		AcceptSenders: slices.Clone(c.AcceptSenders), RefuseSenders: slices.Clone(c.RefuseSenders),
 		Priorities: priorityNames(c.Priorities), SystemMessages: [...]string{"", "only", "never"}[c.SystemMessages],
 		Schedule: c.Schedule.info(now), OversizeSchedule: c.OversizeSchedule.info(now), OversizeSize: c.OversizeSize,
-		Hold: c.Hold, HoldAccounts: slices.Clone(c.HoldAccounts),
+		OnDemand: c.OnDemand, Hold: c.Hold, HoldAccounts: slices.Clone(c.HoldAccounts),
 		MaxConcurrency: c.MaxConcurrency, DelayNotice: site.Duration(c.Notice), Expiry: site.Duration(c.Expire),
 	}
 	for _, s := range c.spaces {

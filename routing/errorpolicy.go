@@ -60,7 +60,11 @@ func fits(ps []replyPattern, r *smtp.SMTPError) bool {
 func (c *connector) applyErrorPolicy(r *queue.Result) {
 	c.explain(r)
 	var dnsErr *DNSError
+	var loop *LoopError
 	switch {
+	case r.Outcome == queue.Failure && c.Errors.DowngradeLoops && errors.As(r.Err, &loop) && loop.Domain != "":
+		r.Outcome = queue.Deferred
+		r.Reply = reply(451, smtp.EnhancedCode{4, 4, 6}, "The MX records of "+loop.Domain+" name this relay, but no connector serves the domain")
 	case r.Outcome == queue.Failure && c.Errors.DowngradeDNS && errors.As(r.Err, &dnsErr),
 		r.Outcome == queue.Failure && c.Hold && isRouting(r.Err), // the receiver will request the mail
 		r.Outcome == queue.Failure && fits(c.downgrade, &r.Reply):

@@ -64,7 +64,7 @@ func TestExplainEveryConnector(t *testing.T) {
 		  - dear: no address space matches
 		  - dash: no address space matches
 		next hop: closed via closed
-		held until a client requests it`)
+		held until it is requested`)
 }
 
 func TestExplainDownOrMissing(t *testing.T) {

@@ -90,7 +90,7 @@ func (e *Explanation) summary(x *RouteExplanation) []string {
 	if e.Err == nil {
 		switch {
 		case e.Held && e.Until.IsZero():
-			add("The mail of this connector waits until a client requests it, or its schedule does not open again.")
+			add("The mail of this connector waits until it is requested, or its schedule does not open again.")
 		case e.Held:
 			add("The connector is outside its schedule: the message would wait until %s.", e.Until.Format(time.RFC1123))
 		case e.HostsErr != nil && x.Outcome == site.Failed:

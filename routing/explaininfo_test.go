@@ -44,7 +44,7 @@ func TestExplainRouteSummary(t *testing.T) {
 				"An attempt would be made at once, or as soon as the limits of the queue allow it."},
 		{RouteQuestion{To: "a@later.example"}, site.Waits, "later",
 			"The connector is outside its schedule: the message would wait until Tue, 01 Jan 2999 10:00:00 UTC."},
-		{RouteQuestion{To: "a@etrn.example"}, site.Waits, "etrn", "waits until a client requests it"},
+		{RouteQuestion{To: "a@etrn.example"}, site.Waits, "etrn", "waits until it is requested"},
 		{RouteQuestion{To: "a@small.example", Size: 11}, site.Failed, "",
 			"The message has no route. It would fail with this reply, which is reported to the sender: 552 5.3.4 Message is too large"},
 		{RouteQuestion{To: "a@example.org"}, site.Waits, "", "It would wait in the queue: 451 4.4.4 No connector for example.org."},

@@ -39,7 +39,7 @@ func (e *Explanation) String() string {
 	fmt.Fprintf(&b, "next hop: %s\n", e.Hop)
 	switch {
 	case e.Held && e.Until.IsZero():
-		b.WriteString("held until a client requests it\n")
+		b.WriteString("held until it is requested\n")
 	case e.Held:
 		fmt.Fprintf(&b, "held until %s\n", e.Until.Format(time.RFC1123))
 	}

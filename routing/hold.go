@@ -12,7 +12,7 @@ import (
 )
 
 // Pace implements queue.Pacer. The mail waits without attempts at times outside
-// the schedule of a connector, and while no client has requested held mail.
+// the schedule of a connector, and while held mail has not been requested.
 func (r *Router) Pace(hop queue.NextHop) queue.Pace {
 	c := r.table().byName[hop.Connector]
 	if c == nil {
@@ -28,9 +28,17 @@ func (r *Router) Pace(hop queue.NextHop) queue.Pace {
 	return p
 }
 
+// Release implements queue.Releaser: it releases the mail of a connector with OnDemand.
+func (r *Router) Release(hop queue.NextHop) {
+	if c := r.table().byName[hop.Connector]; c != nil && c.OnDemand {
+		now := time.Now()
+		r.releases.add(now, &release{connector: c.Name, until: now.Add(releaseTime)})
+	}
+}
+
 // heldBack reports whether mail for this hop would have to wait.
 func (r *Router) heldBack(c *connector, hop queue.NextHop) bool {
-	if !c.Hold && c.Schedule == nil && c.OversizeSchedule == nil {
+	if !c.Hold && !c.OnDemand && c.Schedule == nil && c.OversizeSchedule == nil {
 		return false
 	}
 	held, _ := r.held(c, hop)
@@ -40,7 +48,7 @@ func (r *Router) heldBack(c *connector, hop queue.NextHop) bool {
 // held reports whether a hop's mail waits, and until when by the wall clock if that is
 // known.
 func (r *Router) held(c *connector, hop queue.NextHop) (bool, time.Time) {
-	if c.Hold {
+	if c.Hold || c.OnDemand {
 		if asked, _ := r.releases.has(hop, time.Now()); !asked {
 			return true, time.Time{}
 		}

@@ -148,6 +148,8 @@ func (p *plan) at(hop queue.NextHop, t time.Time) site.PlannedRoute {
 	case c == nil:
 	case c.Hold:
 		d.Outcome, d.Reason = site.Waits, "until a client requests it"
+	case c.OnDemand:
+		d.Outcome, d.Reason = site.Waits, "until an operator requests it"
 	case !c.scheduleFor(hop).Open(t):
 		d.Outcome, d.Reason = site.Waits, "outside the schedule of the connector"
 	}

@@ -34,6 +34,7 @@ func TestPlanRoutes(t *testing.T) {
 			c.OversizeSchedule, c.OversizeSize = schedule(t, "00:00-24:00", time.UTC), 1000
 		}),
 		connector("hold", "hold.example", func(c *Connector) { c.Hold = true }),
+		connector("demand", "demand.example", func(c *Connector) { c.OnDemand = true }),
 		connector("off", "off.example", func(c *Connector) { c.Disabled = true }),
 		connector("side", "side.example", func(*Connector) {}))
 	r := &Router{Table: table(t, Connector{Name: "old", Spaces: []string{"*"}, Transport: box})}
@@ -60,6 +61,7 @@ func TestPlanRoutes(t *testing.T) {
 			{site.Mail{Question: site.Question{To: "x@day.example"}, Time: night}, "waits day outside the schedule"},
 			{site.Mail{Question: site.Question{To: "x@day.example", Size: 1001}, Time: night}, "sent day"},
 			{site.Mail{Question: site.Question{To: "x@hold.example"}}, "waits hold until a client requests it"},
+			{site.Mail{Question: site.Question{To: "x@demand.example"}}, "waits demand until an operator requests it"},
 			{site.Mail{Question: site.Question{To: "x@off.example"}}, "waits  451 4.4.4 No connector for off.example now: disabled"},
 			{site.Mail{Question: site.Question{To: "x@none.example"}}, "waits  451 4.4.4 No connector for none.example"},
 			{site.Mail{Question: site.Question{To: "x"}}, "failed  550 5.1.3"},
@@ -73,8 +75,8 @@ func TestPlanRoutes(t *testing.T) {
 	if notes := p.Unknown(); len(notes) != 1 || !strings.Contains(notes[0], "Scope.Identities") {
 		t.Errorf("%q", notes)
 	}
-	if n := len(p.(*plan).known); n != 15 { // x@day.example with two times is one decision
-		t.Errorf("%d decisions are remembered, want 15", n)
+	if n := len(p.(*plan).known); n != 16 { // x@day.example with two times is one decision
+		t.Errorf("%d decisions are remembered, want 16", n)
 	}
 	now, err := r.PlanRoutes(nil)
 	if err != nil {

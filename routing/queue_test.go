@@ -192,3 +192,35 @@ func TestTheQueueWaitsForETRN(t *testing.T) {
 		}
 	})
 }
+
+// Mail of a connector on demand waits until an operator requests it. The request also
+// holds for mail that arrives in the ten minutes after it.
+func TestTheQueueWaitsForDemand(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := newRelay(t, Connector{Name: "provider", Spaces: []string{"*"}, OnDemand: true})
+		x.submit(t, "a@example.net", 10)
+		x.submit(t, "b@example.org", 10)
+		time.Sleep(5 * time.Hour)
+		x.expect(t, "not requested")
+		if got := x.r.ETRN(t.Context(), "provider", "#provider"); got.Code != 459 {
+			t.Errorf("a client: %v", got)
+		}
+		if e := x.r.Explain(t.Context(), Question{To: "a@example.net"}); !e.Held {
+			t.Errorf("it is not held:\n%v", e)
+		}
+		x.q.RetryQueue(t.Context(), queue.NextHop{Connector: "provider", Destination: "provider"})
+		time.Sleep(5 * time.Minute)
+		x.submit(t, "c@example.net", 10)
+		time.Sleep(time.Minute)
+		x.expect(t, "requested", "a@example.net 5h0m0s", "b@example.org 5h0m0s", "c@example.net 5h5m0s")
+		time.Sleep(10 * time.Minute)
+		x.submit(t, "d@example.net", 10)
+		time.Sleep(time.Hour)
+		x.expect(t, "not requested again", "a@example.net 5h0m0s", "b@example.org 5h0m0s", "c@example.net 5h5m0s")
+		if n, err := x.q.RetryQueues(t.Context(), func(queue.NextHop) bool { return true }); n != 1 || err != nil {
+			t.Errorf("%d messages, %v", n, err)
+		}
+		time.Sleep(time.Minute)
+		x.expect(t, "requested again", "a@example.net 5h0m0s", "b@example.org 5h0m0s", "c@example.net 5h5m0s", "d@example.net 6h16m0s")
+	})
+}

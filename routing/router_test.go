@@ -358,6 +358,7 @@ func TestErrorPolicy(t *testing.T) {
 	}
 	nodomain := queue.Result{Outcome: queue.Failure, Err: dnsError(NoSuchName, "x.example", 15, "")}
 	nodomain.Reply = *dnsError(NoSuchName, "x.example", 15, "").SMTP()
+	loop := queue.Result{Outcome: queue.Failure, Err: &LoopError{Domain: "x.example"}, Reply: *(&LoopError{Domain: "x.example"}).SMTP()}
 	for _, c := range []struct {
 		policy ErrorPolicy
 		in     queue.Result
@@ -373,6 +374,9 @@ func TestErrorPolicy(t *testing.T) {
 		{ErrorPolicy{}, nodomain, "2 550 5.1.2"},
 		{ErrorPolicy{DowngradeDNS: true}, nodomain, "0 451 4.1.2"},
 		{ErrorPolicy{DowngradeDNS: true}, reply(queue.Failure, 550, 5, 1, 2), "2 550 5.1.2"}, // the host's words, not the DNS's
+		{ErrorPolicy{}, loop, "2 550 5.4.6"},
+		{ErrorPolicy{DowngradeLoops: true}, loop, "0 451 4.4.6"},
+		{ErrorPolicy{DowngradeLoops: true}, reply(queue.Failure, 554, 5, 4, 6), "2 554 5.4.6"}, // too many hops, by another host
 	} {
 		tb := table(t, Connector{Name: "c", Spaces: []string{"*"}, Errors: c.policy})
 		tb.connectors[0].applyErrorPolicy(&c.in)

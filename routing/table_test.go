@@ -260,6 +260,7 @@ func TestFaultyTables(t *testing.T) {
 		"connector c: OversizeSize: missing: OversizeSchedule applies to messages larger than it":                                           base(func(c *Connector) { c.OversizeSchedule = always }),
 		"connector c: OversizeSchedule: missing: OversizeSize has no effect without it":                                                     base(func(c *Connector) { c.OversizeSize = 5 }),
 		"connector c: OversizeSize: has no effect: MaxMessageSize is 4":                                                                     base(func(c *Connector) { c.OversizeSchedule, c.OversizeSize, c.MaxMessageSize = always, 5, 4 }),
+		"connector c: OnDemand: contradicts Hold":                                                                                           base(func(c *Connector) { c.Hold, c.OnDemand = true, true }),
 		"connector c: HoldAccounts: has no effect without Hold":                                                                             base(func(c *Connector) { c.HoldAccounts = []string{"x"} }),
 		`connector c: Fallback: there is no connector "d"`:                                                                                  base(func(c *Connector) { c.Fallback = "d" }),
 		"connector c: Fallback: is a loop: the chain of fallbacks returns to c":                                                             base(func(c *Connector) { c.Fallback = "c" }),

@@ -50,6 +50,8 @@ type SendConnector struct {
 	// bytes.
 	OversizeSchedule *Schedule `json:"oversizeSchedule,omitempty"`
 	OversizeSize     int64     `json:"oversizeSize,omitempty"`
+	// OnDemand means that the mail waits until an operator requests it.
+	OnDemand bool `json:"onDemand,omitempty"`
 	// Hold means that the mail waits until a client requests it.
 	Hold         bool     `json:"hold,omitempty"`
 	HoldAccounts []string `json:"holdAccounts,omitempty"`
