@@ -53,7 +53,8 @@ func Suspend() Op { return Op{what: opSuspend} }
 func Resume() Op { return Op{what: opResume} }
 
 // RetryNow makes messages due at once. If they wait for a next hop that could
-// not be reached, the Queue probes it. Suspended messages stay suspended.
+// not be reached, the Queue probes it; if they wait for a request, the next hop is
+// released (see [Releaser]). Suspended messages stay suspended.
 func RetryNow() Op { return Op{what: opRetry} }
 
 // Resubmit routes messages again as if they were new, and removes the routes of
@@ -228,6 +229,10 @@ func (q *Queue) execute(ctx context.Context, a *active, stored NextHop, op Op) e
 			return q.resubmitCopy(ctx, a, stored, op)
 		}
 	}
+	probes := op.what == opRetry && stored != (NextHop{}) && !aside(stored)
+	if probes {
+		q.releaseHop(stored)
+	}
 	q.locked(func(*sched.Scheduler) { a.retryBy(op) })
 	kind := EventOperation
 	switch op.what {
@@ -249,7 +254,7 @@ func (q *Queue) execute(ctx context.Context, a *active, stored NextHop, op Op) e
 		}
 		core.Stored(time.Time{})
 	})
-	if op.what == opRetry && stored != (NextHop{}) && !aside(stored) {
+	if probes {
 		q.node.notifyRetry([]NextHop{stored})
 	} else {
 		q.node.notify(Notice{Kind: NoticeMail})

@@ -50,6 +50,13 @@ func TestRetryReleases(t *testing.T) {
 		if got := to(d.took()); !slices.Equal(got, []string{"a@branch.example", "b@branch.example"}) || len(d.open) != 1 {
 			t.Errorf("%v came, released: %v", got, d.open)
 		}
+		if n, err := d.q.Do(t.Context(), queue.Filter{Recipient: "c@example.net"}, queue.RetryNow()); n != 1 || err != nil {
+			t.Errorf("RetryNow: %d messages, %v", n, err)
+		}
+		d.after(time.Second)
+		if got := to(d.took()); !slices.Contains(got, "c@example.net") {
+			t.Errorf("%v came after RetryNow", got)
+		}
 	})
 }
 

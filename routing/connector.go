@@ -138,8 +138,8 @@ type Connector struct {
 	HoldAccounts []string
 
 	// OnDemand makes the mail wait until an operator requests it, for example until
-	// a dial-up line is up: by [queue.Queue.RetryQueues] for one of the connector's
-	// next hops (a console, relayctl). All mail of the connector is then sent, also
+	// a dial-up line is up: by [queue.Queue.RetryQueues] or [queue.RetryNow] for one
+	// of the connector's next hops (a console, relayctl). All mail of the connector is then sent, also
 	// mail that arrives in the 10 minutes after the request. No client can request it.
 	OnDemand bool
 
