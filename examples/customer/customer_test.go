@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -107,6 +108,58 @@ func (w *world) send(to string) {
 	}
 }
 
+// The hosts of the office send mail to the internet through the provider, on demand.
+// The connection that has sent it also requests the mail that waits there.
+func TestMailIsSentOnDemand(t *testing.T) {
+	w := newWorld(t)
+	p := w.startProvider()
+	c := w.start("shop", 1, "-method", "none", "-listen", w.listen, "-allow", "127.0.0.1", "-send-schedule", "on-demand", "-etrn-after-send")
+	w.send("alice@shop.example")
+	submit := func(from, to string) {
+		t.Helper()
+		if out, err := peers.Swaks(t, "--server", w.listen, "--from", from, "--to", to); err != nil {
+			t.Fatalf("swaks: %v\n%s", err, out)
+		}
+	}
+	submit("alice@shop.example", "carol@example.net")
+	submit("alice@shop.example", "bob@shop.example") // not held
+	if m := w.server.Next(t); !strings.Contains(m, "X-Original-To: bob@shop.example") {
+		t.Errorf("the mail server received\n%s", m)
+	}
+	if log := w.internet.Log(t) + p.Log(); strings.Contains(log, "from=alice@shop.example") || strings.Contains(log, "from=<alice@shop.example>") {
+		t.Errorf("mail was sent before it was requested:\n%s", log)
+	}
+	c.Signal(t, syscall.SIGUSR1)
+	if m := w.internet.Next(t); !strings.Contains(m, "X-Original-To: carol@example.net") || !strings.Contains(m, "by mail.provider.example") ||
+		!strings.Contains(m, "by relay.shop.example") {
+		t.Errorf("the internet received\n%s", m)
+	}
+	if m := w.server.Next(t); !strings.Contains(m, "X-Original-To: alice@shop.example") || !strings.HasSuffix(m, "\n"+letter) {
+		t.Errorf("the mail server received\n%s", m)
+	}
+	c.Stop(t)
+	p.Stop(t)
+}
+
+// With -schedule on-demand, mail is fetched after SIGUSR1 only.
+func TestMailIsFetchedOnDemand(t *testing.T) {
+	w := newWorld(t)
+	p := w.startProvider()
+	c := w.start("branch", 0, "-schedule", "on-demand")
+	w.send("alice@branch.example")
+	c.Signal(t, syscall.SIGUSR1)
+	if m := w.server.Next(t); !strings.Contains(m, "X-Original-To: alice@branch.example") {
+		t.Errorf("the mail server received\n%s", m)
+	}
+	fetched := `msg="the line is up: requested mail" method=ATRN messages=1 err=<nil>`
+	peers.Await(t, fetched, func() bool { return strings.Contains(c.Log(), fetched) })
+	if strings.Contains(c.Log(), `msg="requested mail"`) {
+		t.Errorf("mail was requested on a schedule:\n%s", c.Log())
+	}
+	c.Stop(t)
+	p.Stop(t)
+}
+
 // One customer fetches its mail by ATRN, another by ETRN.
 func TestMailIsFetched(t *testing.T) {
 	w := newWorld(t)
@@ -202,7 +255,10 @@ func TestWrongSettingsAreNamed(t *testing.T) {
 		"connector mail server":         {"server", "no host"},
 		"-spool: is required":           {"spool", ""},
 		"-every: 1ms":                   {"every", "1ms"},
-		`-method: "turn" is neither`:    {"method", "turn"},
+		`-method: "uucp" is not atrn`:   {"method", "uucp"},
+		"required with -allow":          {"allow", "10.0.0.0/24"},
+		"with -etrn-after-send":         {"etrn-after-send", "true"},
+		`-send-schedule: schedule`:      {"send-schedule", "Someday"},
 		"-listen: is required with":     {"method", "etrn"},
 		`schedule: "Someday 8:00-9:00"`: {"schedule", "Someday 8:00-9:00"},
 		"-password-file: open":          {"password-file", "/nowhere/at/all"},

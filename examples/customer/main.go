@@ -4,23 +4,28 @@
 //
 //   - With -method atrn (RFC 2645) it logs in, and the mail comes over the same
 //     connection. It needs no listener, no fixed address and no open port in the
-//     firewall.
+//     firewall. With -method turn (RFC 821) it is the same for old providers.
 //   - With -method etrn (RFC 1985) the provider connects to -listen.
 //
-// If the office's mail server refuses a message, the sender gets a report
-// through the provider. The relay sends no other mail to the internet.
+// With -listen and -allow, the hosts of the office send their mail to the
+// internet through the relay and the provider: at once, at the times of
+// -send-schedule, or on demand. If the office's mail server refuses a message, the
+// sender gets a report through the provider.
 //
 //	customer -provider mail.provider.example -user branch -password-file /etc/relay/password \
 //		-domains branch.example -server 10.0.0.5 -every 10m -schedule "Mon-Fri 07:00-19:00" \
-//		-spool /var/spool/relay
+//		-listen 10.0.0.25:25 -allow 10.0.0.0/24 -send-schedule "07:00-19:00" -spool /var/spool/relay
 //
 //	                                  ║  office
 //	                         ◀─ ATRN ─╫───
-//	the world ──▶ provider ▣          ║    customer ──▶ mail server 10.0.0.5
-//	                         ── mail ─╫──▶
+//	the world ──▶ provider ▣ ── mail ─╫──▶ customer ──▶ mail server 10.0.0.5
+//	the world ◀── provider   ◀─ mail ─╫─── customer ◀── hosts of -allow
 //	                              firewall
 //
 // The other side is the command provider.
+//
+// SIGUSR1 says that the line to the provider is up: the relay requests mail, and
+// sends the mail that waits, at once.
 //
 // SIGTERM or SIGINT stops the relay. Active sessions and delivery attempts may
 // finish within 8 seconds. Waiting messages stay in the spool.
@@ -31,4 +36,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/examples/internal/yamlfile"
 )
 
-func main() { yamlfile.Main("customer", func() program.Gateway { return new(customer) }) }
+func main() {
+	up := lineUp() // before anything else, because the signal ends a process by default
+	yamlfile.Main("customer", func() program.Gateway { return &customer{up: up} })
+}

@@ -16,12 +16,8 @@ import (
 // Build implements program.Gateway.
 func (c *customer) Build(k *program.Kit) program.Rules {
 	c.check(k)
-	method := c.fetchMethod(k)
-	schedule, err := routing.ParseSchedule(c.schedule, nil)
-	k.Fault("schedule", err)
-	transport := c.toProvider(k)
-	provider := routing.SmartHost{Host: c.provider}
-	gate := &policy.Gate{}
+	login := c.login(k)
+	gate := &policy.Gate{Networks: c.allow}
 	for _, d := range c.domains {
 		gate.Domains = append(gate.Domains, policy.Domain{Name: d, Kind: policy.ExternalRelay})
 		// The provider accepts only senders in our domains.
@@ -35,22 +31,15 @@ func (c *customer) Build(k *program.Kit) program.Rules {
 		// Exclusive: while our mail server is down, its mail waits here. The
 		// provider would return it with the next fetch.
 		routing.Connector{Name: "mail server", Spaces: c.domains, SmartHosts: routing.SmartHosts(c.server), Exclusive: true},
-		// Only for our own reports: we relay no other mail to the internet.
-		routing.Connector{Name: "provider", Spaces: []string{"*"}, SmartHosts: []routing.SmartHost{provider},
-			Transport: routing.SMTP(transport), SystemMessages: routing.SystemOnly},
+		c.toInternet(k, login),
 	)
 	k.Install("domains", gate, srv)
-	fetcher := &routing.Fetcher{
-		Transport: transport, Provider: provider, Method: method, Domains: c.domains,
-		Interval: c.every, Schedule: schedule,
-		Serve:    srv.Serve, // the connection after ATRN has the same policy and queue
-		Received: func() int64 { return srv.Counters().Messages },
-	}
+	fetch := c.fetching(k, login, srv)
 	rules := program.Rules{
 		Table: table, Domains: gate.Domains,
 		Servers: []*smtpserver.Server{srv}, // with ATRN it has no listener
-		Parts:   []gateway.Inheritor{fetcher},
-		Tasks:   []func(context.Context) error{func(ctx context.Context) error { fetcher.Run(ctx); return nil }},
+		Parts:   []gateway.Inheritor{fetch.Fetcher},
+		Tasks:   []func(context.Context) error{fetch.run},
 	}
 	if c.listen != "" {
 		rules.Receive = []program.Receive{{Server: srv, Address: c.listen}}
@@ -58,12 +47,36 @@ func (c *customer) Build(k *program.Kit) program.Rules {
 	return rules
 }
 
-// toProvider makes the transport to the provider, which gets our password and sends
-// our mail. So its certificate must be valid for its name.
-func (c *customer) toProvider(k *program.Kit) *smtpclient.Transport {
+// toInternet returns the connector for all mail to the internet: through the
+// provider, at its times.
+func (c *customer) toInternet(k *program.Kit, login login) routing.Connector {
+	t := login.transport(k)
+	if c.etrnAfterSend {
+		t.RequestMail = c.domains
+	}
+	provider := routing.Connector{Name: "provider", Spaces: []string{"*"}, SmartHosts: []routing.SmartHost{{Host: c.provider}},
+		Transport: routing.SMTP(t), Schedule: parseSchedule(k, "send-schedule", c.sendSchedule), OnDemand: c.sendSchedule == onDemand}
+	if len(c.allow) == 0 {
+		provider.SystemMessages = routing.SystemOnly // only our own reports
+	}
+	return provider
+}
+
+// A login has the credentials for the provider. It gets our password and our mail, so
+// its certificate must be valid for its name.
+type login struct {
+	tls  *tls.Config
+	auth smtpclient.Authenticator
+}
+
+func (c *customer) login(k *program.Kit) login {
+	return login{&tls.Config{RootCAs: k.Roots("roots", c.roots)}, smtpclient.PasswordAuth(c.user, k.Secret("password-file", c.passwordFile))}
+}
+
+// transport makes a transport to the provider.
+func (l login) transport(k *program.Kit) *smtpclient.Transport {
 	t := k.Transport("provider")
 	t.TLS = smtpclient.TLSPolicy{Level: smtpclient.TLSDomain}
-	t.TLSConfig = &tls.Config{RootCAs: k.Roots("roots", c.roots)}
-	t.Auth = smtpclient.PasswordAuth(c.user, k.Secret("password-file", c.passwordFile))
+	t.TLSConfig, t.Auth = l.tls, l.auth
 	return t
 }
