@@ -2,16 +2,35 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
+
+	"github.com/emersion/go-sasl"
 
 	"github.com/bridgehead-mail/bridgehead/examples/internal/program"
 	"github.com/bridgehead-mail/bridgehead/queue"
 	"github.com/bridgehead-mail/bridgehead/routing"
+	"github.com/bridgehead-mail/bridgehead/smtpclient"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
+
+// kept is what a reload does not replace.
+type kept struct {
+	up   <-chan os.Signal // receives a signal when the line to the provider is up
+	auth atomic.Pointer[smtpclient.Authenticator]
+}
+
+// Identity implements smtpclient.Authenticator with the login that is in use.
+func (k *kept) Identity() string { return (*k.auth.Load()).Identity() }
+
+// Start implements smtpclient.Authenticator.
+func (k *kept) Start(ctx context.Context, host string, mechanisms []string, state *tls.ConnectionState) (sasl.Client, error) {
+	return (*k.auth.Load()).Start(ctx, host, mechanisms, state)
+}
 
 // A fetching requests mail from the provider: on a schedule, and when the line is up.
 type fetching struct {
@@ -23,15 +42,17 @@ type fetching struct {
 }
 
 func (c *customer) fetching(k *program.Kit, login login, srv *smtpserver.Server) *fetching {
+	t := login.transport(k)
+	t.Auth = c.kept // a reload replaces the password, but not the Fetcher
 	return &fetching{
 		Fetcher: &routing.Fetcher{
-			Transport: login.transport(k), Provider: routing.SmartHost{Host: c.provider}, Method: c.fetchMethod(k), Domains: c.domains,
+			Transport: t, Provider: routing.SmartHost{Host: c.provider}, Method: c.fetchMethod(k), Domains: c.domains,
 			Interval: c.every, Schedule: parseSchedule(k, "schedule", c.schedule),
 			Serve:    srv.Serve, // the connection after ATRN has the same policy and queue
 			Received: func() int64 { return srv.Counters().Messages },
 		},
 		scheduled: c.schedule != onDemand, enabled: c.method != "none",
-		up: c.up, queue: k.Queue, log: k.Logger,
+		up: c.kept.up, queue: k.Queue, log: k.Logger,
 	}
 }
 

@@ -5,11 +5,11 @@ go 1.25.0
 require (
 	github.com/bridgehead-mail/bridgehead v0.1.0
 	github.com/bridgehead-mail/bridgehead/examples/internal/yamlfile v0.1.0
+	github.com/emersion/go-sasl v0.0.0-20241020182733-b788ff22d5a6
 	go.uber.org/goleak v1.3.0
 )
 
 require (
-	github.com/emersion/go-sasl v0.0.0-20241020182733-b788ff22d5a6 // indirect
 	github.com/emersion/go-smtp v0.25.1 // indirect
 	github.com/gaissmai/bart v0.30.0 // indirect
 	github.com/miekg/dns v1.1.73 // indirect

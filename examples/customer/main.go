@@ -37,6 +37,6 @@ import (
 )
 
 func main() {
-	up := lineUp() // before anything else, because the signal ends a process by default
-	yamlfile.Main("customer", func() program.Gateway { return &customer{up: up} })
+	kept := &kept{up: lineUp()} // before anything else, because the signal ends a process by default
+	yamlfile.Main("customer", func() program.Gateway { return &customer{kept: kept} })
 }

@@ -11,7 +11,7 @@ import (
 )
 
 func assemble(settings map[string]string) (*gateway.Gateway, error) {
-	p := program.Program{Name: "customer", New: func() program.Gateway { return new(customer) }}
+	p := program.Program{Name: "customer", New: func() program.Gateway { return &customer{kept: new(kept)} }}
 	var args []string
 	for name, value := range settings {
 		args = append(args, "-"+name+"="+value)

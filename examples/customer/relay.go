@@ -34,6 +34,9 @@ func (c *customer) Build(k *program.Kit) program.Rules {
 		c.toInternet(k, login),
 	)
 	k.Install("domains", gate, srv)
+	if !k.Failed() {
+		c.kept.auth.Store(&login.auth)
+	}
 	fetch := c.fetching(k, login, srv)
 	rules := program.Rules{
 		Table: table, Domains: gate.Domains,

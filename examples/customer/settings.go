@@ -4,7 +4,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/bridgehead-mail/bridgehead/examples/internal/program"
@@ -20,7 +19,7 @@ type customer struct {
 	allow                                               program.Networks
 	etrnAfterSend                                       bool
 
-	up <-chan os.Signal // receives a signal when the line to the provider is up
+	kept *kept
 }
 
 // onDemand is the value of -schedule and -send-schedule for mail that waits for a
