@@ -40,11 +40,22 @@ func (f *Filters) fault(k *program.Kit, setting string, err error) {
 		return
 	}
 	text := err.Error()
-	for _, own := range []string{"scan: ", "milter: ", "content: ", "rules: ", "policy: "} {
+	for _, own := range []string{"scan: ", "milter: ", "content: ", "rules: ", "policy: ", "Attachments.Names: ", "Attachments.Types: ", "Filter.", "From: ", "To: "} {
 		text = strings.TrimPrefix(text, own)
 	}
 	k.Fault(f.prefix+setting, errors.New(text))
 }
+
+// each checks the values of a setting with several values.
+func (f *Filters) each(k *program.Kit, setting string, values []string, check func(value string) error) {
+	f.count(k, setting, len(values), maxValues)
+	for i, v := range values {
+		f.fault(k, fmt.Sprintf("%s[%d]", setting, i), check(v))
+	}
+}
+
+// maxValues is the largest number of values of a setting with patterns or addresses.
+const maxValues = 1000
 
 // needs reports a setting that has no effect, because another one is not set.
 func (f *Filters) needs(k *program.Kit, set bool, setting, other string) {

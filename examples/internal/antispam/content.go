@@ -13,26 +13,16 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// maxPatterns is the largest number of patterns in a list.
-const maxPatterns = 1000
-
 // attachmentAgents returns the attachment filter.
 func (f *Filters) attachmentAgents(k *program.Kit) []smtpserver.Agent {
 	a := &f.attachments
-	f.count(k, "attachments.names", len(a.names), maxPatterns)
-	f.count(k, "attachments.types", len(a.types), maxPatterns)
 	if len(a.names) == 0 && len(a.types) == 0 {
 		f.needs(k, a.action.changed(), "attachments.action", f.prefix+"attachments.names or types")
 		f.needs(k, a.unreadable.changed(), "attachments.unreadable", f.prefix+"attachments.names or types")
 		return nil
 	}
-	for setting, c := range map[string]*content.Attachments{"attachments.names": {Names: a.names}, "attachments.types": {Types: a.types}} {
-		if err := c.Validate(); err != nil {
-			_, text, _ := strings.Cut(err.Error(), ": ") // the name of the package
-			_, text, _ = strings.Cut(text, ": ")         // and of the field
-			f.fault(k, setting, errors.New(text))
-		}
-	}
+	f.each(k, "attachments.names", a.names, func(p string) error { return (&content.Attachments{Names: []string{p}}).Validate() })
+	f.each(k, "attachments.types", a.types, func(p string) error { return (&content.Attachments{Types: []string{p}}).Validate() })
 	c := &content.Attachments{Names: a.names, Types: a.types, Strip: a.action.changed(), AllowUnreadable: a.unreadable.changed()}
 	return []smtpserver.Agent{c.Agent()}
 }
@@ -74,7 +64,6 @@ func (f *Filters) disclaimerRule(k *program.Kit) *rules.Rule {
 	}
 	rule := &rules.Rule{Name: "disclaimer", Then: []rules.Action{rules.Disclaimer(f.text(k, "disclaimer.text", d.text), f.text(k, "disclaimer.html", d.html))}}
 	for setting, list := range map[string]program.List{"disclaimer.from": d.from, "disclaimer.to": d.to} {
-		f.count(k, setting, len(list), maxPatterns)
 		if len(list) == 0 {
 			continue
 		}
@@ -82,7 +71,7 @@ func (f *Filters) disclaimerRule(k *program.Kit) *rules.Rule {
 		if setting == "disclaimer.to" {
 			is = rules.To
 		}
-		f.fault(k, setting, check(rules.Rule{If: []rules.Condition{is(list...)}}))
+		f.each(k, setting, list, func(p string) error { return check(rules.Rule{If: []rules.Condition{is(p)}}) })
 		rule.If = append(rule.If, is(list...))
 	}
 	if len(rule.If) == 0 {

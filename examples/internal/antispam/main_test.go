@@ -115,8 +115,13 @@ func (w *world) reload(settings ...string) {
 	const line = "msg=reloaded"
 	before := strings.Count(w.Log(), line)
 	w.configure(settings...)
-	w.Signal(w.t, syscall.SIGHUP)
+	w.hup()
 	peers.Await(w.t, "the reload", func() bool { return strings.Count(w.Log(), line) > before })
+}
+
+func (w *world) hup() {
+	w.t.Helper()
+	w.Signal(w.t, syscall.SIGHUP)
 }
 
 // mail sends a message from the internet and wants a reply to its end.
