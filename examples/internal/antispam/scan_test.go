@@ -3,6 +3,7 @@
 package antispam
 
 import (
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -42,9 +43,27 @@ worker "rspamd_proxy" {
     milter = yes; timeout = 60s; count = 1;
     upstream "local" { default = yes; self_scan = yes; }
 }
+worker "rspamd_proxy" {
+    bind_socket = "`+sock+`-quarantine mode=0666";
+    milter = yes; timeout = 60s; count = 1; quarantine_on_reject = true;
+    upstream "local" { default = yes; self_scan = yes; }
+}
 `)
 	stop := peers.Program(t, sock, "rspamd", "-f", "-i", "-c", conf)
-	w := newWorld(t, "filters.scan.rspamd: "+sock)
+	peers.Await(t, "the other socket", func() bool {
+		c, err := net.Dial("unix", sock+"-quarantine")
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	})
+	w := newWorld(t, "filters.scan.rspamd: "+sock+"-quarantine")
+	w.mail(hello+gtube, "550 5.7.1") // there is no quarantine
+	w.reload("filters.scan.rspamd: "+sock+"-quarantine", "filters.quarantine: quarantine@example.com")
+	m := w.delivered(hello + gtube)
+	want(t, m.Text, "\r\nX-Quarantine-Recipient: <b@example.com>\r\n")
+	want(t, strings.Join(m.To(), " "), "quarantine@example.com")
+	w.reload("filters.scan.rspamd: " + sock)
 	want(t, w.delivered(hello).Text, "Nothing to see.")
 	w.mail(hello+gtube, "554 5.7.1 Gtube pattern")
 	want(t, w.delivered(hello+"Y"+gtube[1:]).Text, "X-Spam: Yes") // another test pattern

@@ -57,7 +57,11 @@ func (o *office) Build(k *Kit) Rules {
 	k.Require("domains", len(gate.Domains) > 0)
 	table := k.Table(gate.Domains, k.Listen("listen", o.listen), routing.Connector{Name: "office", Spaces: []string{"*"}, SmartHosts: routing.SmartHosts(o.server)})
 	k.Install("domains", gate, srv)
-	return Rules{Receive: []Receive{{Server: srv, Address: o.listen}}, Table: table, Domains: gate.Domains}
+	calls := Keep[int](k, "calls")
+	*calls++
+	n := *calls
+	return Rules{Receive: []Receive{{Server: srv, Address: o.listen}}, Table: table, Domains: gate.Domains,
+		Applied: []func(){func() { k.Logger.Info("applied", "kept", n) }}}
 }
 
 // readLines reads lines of the form "name: value value".
@@ -349,6 +353,23 @@ func TestSize(t *testing.T) {
 			t.Errorf("%q is no error", text)
 		}
 	}
+}
+
+// What Build keeps is there at the next call, and rules are told when they are in use.
+func TestKeep(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.logged("msg=applied kept=1")
+	w.write(w.domains, "example.com example.org\n")
+	w.p.Signal(t, syscall.SIGHUP)
+	w.logged("a line has more than one domain")
+	w.write(w.domains, "example.com\n")
+	w.p.Signal(t, syscall.SIGHUP)
+	w.logged("msg=applied kept=3")
+	if strings.Contains(w.p.Log(), "kept=2") {
+		t.Error("rules with a fault are in use")
+	}
+	w.p.Stop(t)
 }
 
 // The arguments of a command stay as they are.
