@@ -1,11 +1,9 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/emersion/go-smtp"
@@ -20,19 +18,13 @@ type accounts map[string][]byte
 // bcryptLen is the length of a bcrypt hash.
 const bcryptLen = 60
 
-// readAccounts reads a file of `htpasswd -B`: one name:hash a line. It ignores
+// parseAccounts parses a file of `htpasswd -B`: one name:hash a line. It ignores
 // empty lines and lines that begin with #.
-func readAccounts(path string) (accounts, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	a, seen := accounts{}, map[string]int{}
-	lines := bufio.NewScanner(f)
-	for n := 1; lines.Scan(); n++ {
-		line := strings.TrimSpace(strings.TrimPrefix(lines.Text(), "\ufeff"))
-		if line == "" || line[0] == '#' {
+func parseAccounts(path, text string) (accounts, error) {
+	a, seen, n := accounts{}, map[string]int{}, 0
+	for line := range strings.Lines(text) {
+		n++
+		if line = strings.TrimSpace(line); line == "" || line[0] == '#' {
 			continue
 		}
 		name, hash, _ := strings.Cut(line, ":")
@@ -48,9 +40,6 @@ func readAccounts(path string) (accounts, error) {
 		}
 		seen[name] = n
 		a[name] = []byte(hash)
-	}
-	if err := lines.Err(); err != nil {
-		return nil, err
 	}
 	if len(a) == 0 {
 		return nil, errors.New(path + ": no accounts")

@@ -114,10 +114,10 @@ func (w *world) outbound(organization *peers.Postfix, mx string) {
 // inboundLogs: the test message is in the protocol logs of both sides of the edge
 // and in message tracking.
 func (w *world) inboundLogs() {
-	inOrder(w.t, w.protocol("receive", "internet"),
+	inOrder(w.t, w.protocol("RECV", "internet"),
 		"+", "> 220 edge.example.com", "< EHLO client.test", "> 250-edge.example.com", "> 250-SIZE", "< MAIL from:carol@example.net", "> 250 2.1.0",
 		"< RCPT to:alice@example.com", "> 250 2.1.5", "< DATA", "> 354", "> 250 2.0.0", "< QUIT", "> 221", "-")
-	inOrder(w.t, w.protocol("send", "organization"),
+	inOrder(w.t, w.protocol("SEND", "organization"),
 		"+", "< 220 mail.example.com", "> EHLO edge.example.com", "< 250-STARTTLS", "> STARTTLS", "< 220 2.0.0",
 		"* CN=bridgehead.example.com Certificate subject", "* CN=bridgehead.example.com Certificate issuer name",
 		"> EHLO edge.example.com", "< 250-AUTH", "> AUTH PLAIN <redacted>", "< 235 2.7.0", "> MAIL FROM:<carol@example.net>", "> RCPT TO:<alice@example.com>",
@@ -126,10 +126,10 @@ func (w *world) inboundLogs() {
 }
 
 func (w *world) outboundLogs() {
-	inOrder(w.t, w.protocol("receive", "organization"),
+	inOrder(w.t, w.protocol("RECV", "organization"),
 		"+", "> 220 edge.example.com", "< EHLO mail.example.com", "< MAIL FROM:<alice@example.com>", "> 250 2.1.0",
 		"< RCPT TO:<carol@example.net>", "> 250 2.1.5", "< DATA", "> 354", "> 250 2.0.0", "< QUIT", "> 221", "-")
-	inOrder(w.t, w.protocol("send", "internet"),
+	inOrder(w.t, w.protocol("SEND", "internet"),
 		"+", "< 220 mail.example.net", "> EHLO edge.example.com", "> MAIL FROM:<alice@example.com>", "> RCPT TO:<carol@example.net>",
 		"< 250 2.1.0", "< 250 2.1.5", "< 250 2.0.0", "-")
 	w.tracked("carol@example.net", "RECEIVE organization", "DEFER internet", "BEGINTRANSFER internet", "SEND internet")

@@ -39,7 +39,7 @@ func TestBasicAuthentication(t *testing.T) {
 	certificate, key := w.pemFiles("edge", smtptest.Certificate(t, "edge.example.com"))
 	accounts := w.accounts("organization", "the organization's")
 	password := w.file("password", "edge's password\n")
-	w.write("PORT", port(internet.Addr), "TLS", "certificate: "+certificate+"\nkey: "+key, "SECURITY", "accounts: "+accounts,
+	w.write("PORT", port(internet.Addr), "TLS", "cert: "+certificate+"\nkey: "+key, "SECURITY", "accounts: "+accounts,
 		"HOSTS", `[{host: "mail.example.com:`+port(one.Addr)+`"}, {host: "mail.example.com:`+port(two.Addr)+`"}]`,
 		"AUTH", "user: edge\n    password-file: "+password+"\n    roots: "+roots)
 	w.start()

@@ -6,6 +6,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/bridgehead-mail/bridgehead/examples/internal/program"
+	"github.com/bridgehead-mail/bridgehead/examples/internal/yamlfile"
 )
 
 // -compare shows what a changed file would do with the mail in the tracking log: new
@@ -40,9 +43,10 @@ func TestCompare(t *testing.T) {
 	}
 	inUse := write("edge.yaml")
 	changed := write("new.yaml", "\"*.example.com\" #", "\"new.example\" #", "host: 127.0.0.1:2601", "host: 127.0.0.1:2603")
-	var out strings.Builder
-	if err := compareFiles(t.Context(), &out, inUse, changed); err != nil {
-		t.Fatal(err)
+	p := program.Program{Name: "edge", New: newEdge, ReadFile: yamlfile.Read}
+	var out, errs strings.Builder
+	if status := p.Run([]string{"-config", inUse, "-compare", changed}, &out, &errs); status != 0 {
+		t.Fatal(errs.String())
 	}
 	for _, want := range []string{"3 messages", "4 recipients: 1 unchanged", "1 would be refused\n", "1 would take another route\n", "1 would be accepted, and was refused\n",
 		"example.com: 1 of 1 recipients change", "sub.example.com: 1 of 1 recipients change", "new.example: 1 of 1 recipients change"} {
@@ -50,13 +54,8 @@ func TestCompare(t *testing.T) {
 			t.Errorf("%q is missing in\n%s", want, out.String())
 		}
 	}
-	if err := compareFiles(t.Context(), &out, inUse, write("bad.yaml", "hostname: edge.example.com", "hostnam: x")); err == nil || !strings.Contains(err.Error(), "hostnam") {
-		t.Error(err)
-	}
-	if c, err := candidateFile(changed); err != nil || c.Name != changed || c.Table == nil || len(c.Domains) == 0 {
-		t.Errorf("%+v, %v", c, err)
-	}
-	if c, err := candidateFile(filepath.Join(dir, "none.yaml")); c != nil || err != nil {
-		t.Errorf("a candidate that does not exist: %+v, %v", c, err)
+	bad := write("bad.yaml", "hostname: edge.example.com", "hostnam: x")
+	if status := p.Run([]string{"-config", inUse, "-compare", bad}, &out, &errs); status != 1 || !strings.Contains(errs.String(), "hostnam: is not a setting") {
+		t.Error(status, errs.String())
 	}
 }

@@ -2,127 +2,100 @@ package main
 
 import (
 	"errors"
-	"fmt"
-	"net/netip"
-	"slices"
-	"strings"
+	"flag"
 
+	"github.com/bridgehead-mail/bridgehead/examples/internal/program"
 	"github.com/bridgehead-mail/bridgehead/policy"
 	"github.com/bridgehead-mail/bridgehead/policy/filter/firewall"
 	"github.com/bridgehead-mail/bridgehead/policy/mailauth/authres"
 	"github.com/bridgehead-mail/bridgehead/policy/mailauth/dkim"
 	"github.com/bridgehead-mail/bridgehead/policy/mailauth/dmarc"
 	"github.com/bridgehead-mail/bridgehead/policy/mailauth/spf"
-	"github.com/bridgehead-mail/bridgehead/routing"
 )
 
-// filter adds the filters to the gate for mail from the internet.
-func (c *config) filter(g *policy.Gate, dns routing.Resolver) {
-	c.filterClients(g)
-	c.filterAddresses(g)
-	c.filterOrigins(g, dns)
-	f := &c.Filters
-	if f.HeaderFirewall {
+// filters are the filters for mail from the internet.
+type filters struct {
+	connection connectionFilter
+	names      clientNames
+
+	senders, senderDomains      program.List
+	blank, mustExist            bool
+	recipients, internal        program.List
+	spoofing                    bool
+	spf, dkim, dmarc            string
+	authResults, headerFirewall bool
+}
+
+// define defines the flags. Some filters are on by default.
+func (c *filters) define(f *flag.FlagSet) {
+	c.connection.define(f)
+	c.names.define(f)
+	f.Var(&c.senders, "filters.sender.addresses", "`senders`, in the reverse-path and the From field, that are refused: 554 5.1.0")
+	f.Var(&c.senderDomains, "filters.sender.domains", "`domains` whose senders are refused: 554 5.1.0")
+	f.BoolVar(&c.blank, "filters.sender.blank", false, "refuse the null reverse-path, which reports have")
+	f.BoolVar(&c.mustExist, "filters.sender.must-exist", false, "refuse senders whose domain has neither an MX nor an address record")
+	f.Var(&c.recipients, "filters.recipient.addresses", "`addresses` that the internet cannot send to: 550 5.1.1")
+	f.Var(&c.internal, "filters.recipient.internal", "`addresses` only for the organization, as distribution lists: 550 5.7.1")
+	f.BoolVar(&c.spoofing, "filters.spoofing", true, "refuse senders in the accepted domains")
+	c.spf, c.dkim, c.dmarc = "check", "check", "reject"
+	f.Var(program.Choice(&c.spf, "none", "check", "reject"), "filters.spf", "SPF `mode`: none, check or reject")
+	f.Var(program.Choice(&c.dkim, "none", "check"), "filters.dkim", "DKIM `mode`: none or check")
+	f.Var(program.Choice(&c.dmarc, "none", "check", "reject"), "filters.dmarc", "DMARC `mode`: none, check, or reject if the author's domain requests it. It uses SPF and DKIM")
+	f.BoolVar(&c.authResults, "filters.authentication-results", true, "write the results of the checks into the header")
+	f.BoolVar(&c.headerFirewall, "filters.header-firewall", true, "remove X-MS-Exchange-Organization-* and similar fields, in both directions")
+}
+
+// add adds the filters to the gate for mail from the internet.
+func (c *filters) add(k *program.Kit, g *policy.Gate) {
+	g.Connection = c.connection.filter(k)
+	g.ClientName = c.names.filter(k, &c.connection)
+	c.addAddresses(k, g)
+	c.addOrigins(k, g)
+	if c.headerFirewall {
 		g.Inbound = append(g.Inbound, new(firewall.Inbound).Agent())
 	}
-	if f.AuthResults {
+	if c.authResults {
 		g.Inbound = append(g.Inbound, (&authres.Stamper{}).Agent())
 	}
 }
 
-// filterClients adds the filters by client address.
-func (c *config) filterClients(g *policy.Gate) {
-	f := &c.Filters.Connection
-	g.Connection = &policy.ConnectionFilter{
-		Allow:      c.networkSet("filters.connection.allow", f.Allow),
-		Block:      c.networkSet("filters.connection.block", f.Block),
-		AllowLists: c.dnsLists("filters.connection.allow-lists", f.AllowLists),
-		BlockLists: c.dnsLists("filters.connection.block-lists", f.BlockLists),
-	}
-	c.each("filters.connection.except-recipients", f.ExceptRecipients, isAddress)
-	g.Connection.ExceptRecipients = f.ExceptRecipients
-}
-
-// filterAddresses adds the filters by sender and recipient.
-func (c *config) filterAddresses(g *policy.Gate) {
-	f := &c.Filters.Sender
-	c.each("filters.sender.addresses", f.Addresses, isAddress)
-	c.each("filters.sender.domains", f.Domains, func(d string) error {
+// addAddresses adds the filters by sender and recipient.
+func (c *filters) addAddresses(k *program.Kit, g *policy.Gate) {
+	k.Each("filters.sender.addresses", c.senders, isAddress)
+	k.Each("filters.sender.domains", c.senderDomains, func(d string) error {
 		return (&policy.SenderFilter{Domains: []string{d}}).Validate()
 	})
-	g.Senders = &policy.SenderFilter{Addresses: f.Addresses, Domains: f.Domains, Blank: f.Blank}
-	if f.MustExist {
+	g.Senders = &policy.SenderFilter{Addresses: c.senders, Domains: c.senderDomains, Blank: c.blank}
+	if c.mustExist {
 		g.SenderDomain = &policy.SenderDomain{}
 	}
-	if c.Filters.Spoofing {
+	if c.spoofing {
 		g.Spoofing = &policy.Spoofing{}
 	}
-	r := &c.Filters.Recipient
-	c.each("filters.recipient.addresses", r.Addresses, isAddress)
-	c.each("filters.recipient.internal", r.Internal, isAddress)
-	g.Recipients = &policy.RecipientFilter{Addresses: r.Addresses, Internal: r.Internal}
+	k.Each("filters.recipient.addresses", c.recipients, isAddress)
+	k.Each("filters.recipient.internal", c.internal, isAddress)
+	g.Recipients = &policy.RecipientFilter{Addresses: c.recipients, Internal: c.internal}
 }
 
-// filterOrigins adds the checks of the sender and the author: SPF, DKIM, and
+// addOrigins adds the checks of the sender and the author: SPF, DKIM, and
 // DMARC, which uses the results of both.
-func (c *config) filterOrigins(g *policy.Gate, dns routing.Resolver) {
-	f := &c.Filters
-	if c.mode("filters.spf", f.SPF, "none", "check", "reject") != "none" {
-		g.MailAuth = append(g.MailAuth, (&spf.Checker{Resolver: dns, RejectFail: f.SPF == "reject"}).Agent())
+func (c *filters) addOrigins(k *program.Kit, g *policy.Gate) {
+	if c.spf != "none" {
+		g.MailAuth = append(g.MailAuth, (&spf.Checker{Resolver: k.Resolver, RejectFail: c.spf == "reject"}).Agent())
 	}
-	if c.mode("filters.dkim", f.DKIM, "none", "check") != "none" {
-		g.MailAuth = append(g.MailAuth, (&dkim.Verifier{Resolver: dns}).Agent())
+	if c.dkim != "none" {
+		g.MailAuth = append(g.MailAuth, (&dkim.Verifier{Resolver: k.Resolver}).Agent())
 	}
-	if c.mode("filters.dmarc", f.DMARC, "none", "check", "reject") == "none" {
+	if c.dmarc == "none" {
 		return
 	}
-	if f.SPF == "none" || f.DKIM == "none" {
-		c.fault("filters.dmarc", errors.New("uses the results of SPF and DKIM: neither may be none"))
+	if c.spf == "none" || c.dkim == "none" {
+		k.Fault("filters.dmarc", errors.New("uses the results of SPF and DKIM: neither may be none"))
 	}
-	g.MailAuth = append(g.MailAuth, (&dmarc.Checker{Resolver: dns, Enforce: f.DMARC == "reject"}).Agent())
-}
-
-// mode checks that a word is one of the known ones, and returns it.
-func (c *config) mode(path, word string, known ...string) string {
-	if !slices.Contains(known, word) {
-		c.fault(path, fmt.Errorf("%q is not one of %s", word, strings.Join(known, ", ")))
-	}
-	return word
-}
-
-// each checks the elements of a list.
-func (c *config) each(path string, list []string, check func(string) error) {
-	for i, s := range list {
-		c.fault(fmt.Sprintf("%s[%d]", path, i), check(s))
-	}
+	g.MailAuth = append(g.MailAuth, (&dmarc.Checker{Resolver: k.Resolver, Enforce: c.dmarc == "reject"}).Agent())
 }
 
 // isAddress checks an address or a local part.
 func isAddress(s string) error {
 	return (&policy.RecipientFilter{Addresses: []string{s}}).Validate()
-}
-
-// networks parses networks, ranges and single addresses.
-func (c *config) networks(path string, list []string) (all []netip.Prefix) {
-	c.each(path, list, func(s string) error {
-		networks, err := policy.ParseNetwork(s)
-		all = append(all, networks...)
-		return err
-	})
-	return all
-}
-
-func (c *config) networkSet(path string, list []string) *policy.Networks {
-	set, err := policy.NewNetworks(c.networks(path, list)...)
-	c.fault(path, err)
-	return set
-}
-
-func (c *config) dnsLists(path string, zones []string) (all []policy.DNSList) {
-	c.each(path, zones, func(z string) error {
-		l := policy.DNSList{Zone: z}
-		all = append(all, l)
-		return (&policy.ConnectionFilter{BlockLists: []policy.DNSList{l}}).Validate()
-	})
-	return all
 }

@@ -49,7 +49,7 @@ func TestReload(t *testing.T) {
 
 	// Other smart hosts, another domain, another filter, a certificate.
 	certificate, key := w.pemFiles("edge", smtptest.Certificate(t, "edge.example.com"))
-	w.write("DIR", w.dir, "DENY", "example.org", "DOMAINS", "- name: example.info", "TLS", "certificate: "+certificate+"\nkey: "+key)
+	w.write("DIR", w.dir, "DENY", "example.org", "DOMAINS", "- name: example.info", "TLS", "cert: "+certificate+"\nkey: "+key)
 	w.signal(syscall.SIGHUP)
 	w.await("msg=reloaded", 1)
 	if m := organization.Inbox.Next(t); m.To()[0] != "alice@example.com" { // it waited for the new smart host

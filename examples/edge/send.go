@@ -2,131 +2,147 @@ package main
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
+	"flag"
 	"fmt"
-	"strings"
+	"strconv"
 
+	"github.com/bridgehead-mail/bridgehead/examples/internal/program"
 	"github.com/bridgehead-mail/bridgehead/routing"
 	"github.com/bridgehead-mail/bridgehead/smtpclient"
 )
 
-// table returns the routing table with the two send connectors.
-func (c *config) table() *routing.Table {
-	out, in := &c.Send.Internet, &c.Send.Organization
-	if out.Cost < 1 || out.Cost > 100 {
-		c.fault("send.internet.cost", fmt.Errorf("%d is not 1 to 100", out.Cost))
+// sendInternet is the send connector for all domains, by MX.
+type sendInternet struct {
+	cost, port int
+	tls        smtpclient.TLSLevel
+}
+
+func (c *sendInternet) define(f *flag.FlagSet) {
+	const section = "send.internet."
+	f.IntVar(&c.cost, section+"cost", 10, "`cost` of the connector to the internet, 1 to 100")
+	f.IntVar(&c.port, section+"port", 25, "`port` of the MX hosts; another value than 25 is for tests")
+	f.TextVar(&c.tls, section+"tls", smtpclient.TLSDefault, "minimum TLS `level` to the internet: none, opportunistic, encrypt, certificate, domain, dane;\n\"default\" is opportunistic")
+}
+
+func (c *sendInternet) connector(k *program.Kit) routing.Connector {
+	if c.cost < 1 || c.cost > 100 {
+		k.Fault("send.internet.cost", fmt.Errorf("%d is not 1 to 100", c.cost))
 	}
-	if out.Port < 1 || out.Port > 65535 {
-		c.fault("send.internet.port", fmt.Errorf("%d is not 1 to 65535", out.Port))
+	if c.port < 1 || c.port > 65535 {
+		k.Fault("send.internet.port", fmt.Errorf("%d is not 1 to 65535", c.port))
 	}
-	internet := routing.Connector{
-		Name: "internet", Spaces: []string{fmt.Sprintf("*;%d", out.Cost)}, Port: out.Port,
-		TLS: c.level("send.internet.tls", out.TLS),
+	return routing.Connector{
+		Name: "internet", Spaces: []string{fmt.Sprintf("*;%d", c.cost)}, Port: c.port,
+		TLS:       &smtpclient.TLSPolicy{Level: c.tls},
+		Transport: routing.SMTP(k.Transport("internet")),
 		// Only mail of the organization and reports go to the internet. This
 		// holds even if the policy for the internet is weakened by mistake.
 		Scope: routing.Scope{ReceiveConnectors: []string{"organization", "dsn"}},
 	}
-	organization := routing.Connector{
-		Name: "organization", Spaces: []string{"--"}, SmartHosts: c.smartHosts(),
-		Exclusive: true, // while its servers are down, the mail waits
-		TLS:       c.level("send.organization.tls", in.TLS), Auth: c.credentials(),
-	}
-	if organization.Auth != nil && organization.TLS == nil {
-		organization.TLS = &smtpclient.TLSPolicy{Level: smtpclient.TLSDomain} // only its own servers get the password
-	}
-	c.roots()
-	if len(c.faults) > 0 {
-		return nil
-	}
-	table, err := c.site().NewTable(internet, organization)
-	c.fault("send", err)
-	return table
 }
 
-// site returns the names and addresses of this host. A route to one of them would
-// be a mail loop.
-func (c *config) site() routing.Site {
-	s := routing.Site{Names: []string{c.Hostname}}
-	for _, d := range c.Domains {
-		s.Domains = append(s.Domains, d.Name)
+// sendOrganization is the send connector for the accepted domains.
+type sendOrganization struct {
+	hosts               program.Records
+	tls                 smtpclient.TLSLevel
+	roots               string
+	user, password      string
+	oldTLS, oldTLSLogin bool
+}
+
+func (c *sendOrganization) define(f *flag.FlagSet) {
+	const section = "send.organization."
+	c.hosts = program.Records{Fields: []string{"host", "weight", "preference", "mx"}}
+	f.Var(&c.hosts, section+"smart-hosts", "`host` of the organization that takes its mail, as 10.0.0.5, mail.example.com:2525 or\n"+
+		"\"10.0.0.5; weight=2; preference=1\"; with mx=true its MX hosts. Repeat it for more hosts. Mail is balanced among those of equal preference\n"+
+		"by their weights (1 to 1000, default 1). Hosts with a higher preference number are used while these are\ndown; required")
+	f.TextVar(&c.tls, section+"tls", smtpclient.TLSDefault, "minimum TLS `level` to the organization: none, opportunistic, encrypt, certificate, domain, dane;\n\"default\" is domain with send.organization.user and opportunistic without it")
+	f.StringVar(&c.roots, section+"roots", "", "PEM `file` with the authorities of the certificates of the organization's servers; default: those of\nthe system. It is read again when it changes")
+	f.StringVar(&c.user, section+"user", "", "`account` of this relay at the organization's servers; needs send.organization.password-file")
+	f.StringVar(&c.password, section+"password-file", "", "`file` whose first line is the password of send.organization.user; mode 0600. It is read again when\nit changes")
+	f.BoolVar(&c.oldTLS, section+"old-tls", false, "accept TLS 1.0, TLS 1.1 and RSA key exchange also with tls: encrypt, certificate and domain, for\nservers that have nothing better, as Exchange 2003. (opportunistic always accepts them.)")
+	f.BoolVar(&c.oldTLSLogin, section+"old-tls-login", false, "log in also over the TLS of old-tls")
+}
+
+func (c *sendOrganization) connector(k *program.Kit) routing.Connector {
+	const section = "send.organization."
+	if c.oldTLSLogin && !c.oldTLS {
+		k.Fault(section+"old-tls-login", errors.New("needs old-tls"))
 	}
-	for _, text := range []string{c.Receive.Internet.Listen, c.Receive.Organization.Listen} {
-		if a, err := listenAddr(text); err == nil {
-			s.Addrs = append(s.Addrs, a)
-		}
+	t := k.Transport("organization")
+	// Weights distribute sessions, so a session must be short. This is the default
+	// of Exchange's SmtpMaxMessagesPerConnection.
+	t.MaxMessages = 20
+	t.AllowOldTLSAuth = c.oldTLSLogin
+	if roots := k.Roots(section+"roots", c.roots); roots != nil {
+		t.TLSConfig = &tls.Config{RootCAs: roots}
 	}
-	return s
+	return routing.Connector{
+		Name: "organization", Spaces: []string{"--"}, SmartHosts: c.smartHosts(k),
+		Exclusive: true, // while its servers are down, the mail waits
+		Transport: routing.SMTP(t), Auth: c.credentials(k),
+		TLS: &smtpclient.TLSPolicy{Level: c.level(), AllowOld: c.oldTLS},
+	}
+}
+
+// level returns the TLS level. Only the organization's own servers get the password.
+func (c *sendOrganization) level() smtpclient.TLSLevel {
+	if c.tls == smtpclient.TLSDefault && c.user != "" {
+		return smtpclient.TLSDomain
+	}
+	return c.tls
 }
 
 // smartHosts checks and returns the smart hosts.
-func (c *config) smartHosts() []routing.SmartHost {
+func (c *sendOrganization) smartHosts(k *program.Kit) (all []routing.SmartHost) {
 	const section = "send.organization.smart-hosts"
-	hosts := c.Send.Organization.SmartHosts
-	for i, h := range hosts {
+	for i, r := range c.hosts.All {
+		path := fmt.Sprintf("%s[%d]", section, i)
+		h := routing.SmartHost{Host: r.Get("host"), Weight: number(k, path+".weight", r.Get("weight")), Preference: number(k, path+".preference", r.Get("preference"))}
+		if mx := r.Get("mx"); mx != "" {
+			var err error
+			if h.MX, err = strconv.ParseBool(mx); err != nil {
+				k.Fault(path+".mx", fmt.Errorf("%q is not true or false", mx))
+			}
+		}
 		_, err := routing.NewTable(routing.Connector{Name: "organization", Spaces: []string{"*"}, SmartHosts: []routing.SmartHost{h}})
 		if e := (*routing.ConfigError)(nil); errors.As(err, &e) {
-			c.fault(fmt.Sprintf("%s[%d]", section, i), errors.New(e.Problem))
+			k.Fault(path, errors.New(e.Problem))
 		}
+		all = append(all, h)
 	}
-	if len(hosts) == 0 {
-		c.fault(section, errors.New("needs at least one host"))
-	}
-	return hosts
+	k.Require(section, len(all) > 0)
+	return all
 }
 
-// level returns the TLS policy for the name of a level; nil if the name is empty.
-func (c *config) level(path, name string) *smtpclient.TLSPolicy {
-	if name == "" {
-		return nil
+// number parses a number; 0 if text is empty.
+func number(k *program.Kit, setting, text string) int {
+	if text == "" {
+		return 0
 	}
-	var known []string
-	for l := smtpclient.TLSNone; l <= smtpclient.TLSDANE; l++ {
-		if l.String() == name {
-			return &smtpclient.TLSPolicy{Level: l}
-		}
-		known = append(known, l.String())
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 0 {
+		k.Fault(setting, fmt.Errorf("%q is not a number", text))
 	}
-	c.fault(path, fmt.Errorf("%q is not one of %s", name, strings.Join(known, ", ")))
-	return nil
+	return n
 }
 
 // credentials returns what the edge logs in with at the organization's servers
 // (basic authentication), or nil if it is externally secured there.
-func (c *config) credentials() smtpclient.Authenticator {
-	const section = "send.organization"
-	o := &c.Send.Organization
+func (c *sendOrganization) credentials(k *program.Kit) smtpclient.Authenticator {
+	const section = "send.organization."
 	switch {
-	case o.User == "" && o.PasswordFile == "":
+	case c.user == "" && c.password == "":
 		return nil
-	case o.User == "" || o.PasswordFile == "":
-		c.fault(section, errors.New("user and password-file must be set together"))
+	case c.password == "":
+		k.Fault(section+"user", errors.New("user and password-file must be set together"))
 		return nil
-	case o.TLS == smtpclient.TLSNone.String():
-		c.fault(section+".tls", errors.New("a password is sent only over TLS"))
-	}
-	text, err := readFile(o.PasswordFile)
-	line, _, _ := strings.Cut(string(text), "\n")
-	if line = strings.TrimRight(line, "\r"); err == nil && line == "" {
-		err = fmt.Errorf("%s: the first line is empty", o.PasswordFile)
-	}
-	c.fault(section+".password-file", err)
-	return smtpclient.PasswordAuth(o.User, line)
-}
-
-// roots returns a configuration that trusts the authorities of the organization's
-// certificates; nil means those of the system.
-func (c *config) roots() *tls.Config {
-	const path = "send.organization.roots"
-	file := c.Send.Organization.Roots
-	if file == "" {
+	case c.user == "":
+		k.Fault(section+"password-file", errors.New("user and password-file must be set together"))
 		return nil
+	case c.tls == smtpclient.TLSNone:
+		k.Fault(section+"tls", errors.New("a password is sent only over TLS"))
 	}
-	text, err := readFile(file)
-	c.fault(path, err)
-	pool := x509.NewCertPool()
-	if err == nil && !pool.AppendCertsFromPEM(text) {
-		c.fault(path, fmt.Errorf("no certificate in %s", file))
-	}
-	return &tls.Config{RootCAs: pool}
+	return smtpclient.PasswordAuth(c.user, k.Secret(section+"password-file", c.password))
 }

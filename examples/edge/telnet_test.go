@@ -16,7 +16,7 @@ func TestTelnet(t *testing.T) {
 	internet := &peers.Postfix{Domains: "example.net"}
 	peers.StartPostfixes(t, organization, internet)
 	certificate, key := w.pemFiles("edge", smtptest.Certificate(t, "edge.example.com"))
-	w.write("HOSTS", hosts(organization.Addr), "PORT", port(internet.Addr), "TLS", "certificate: "+certificate+"\nkey: "+key,
+	w.write("HOSTS", hosts(organization.Addr), "PORT", port(internet.Addr), "TLS", "cert: "+certificate+"\nkey: "+key,
 		"SECURITY", "externally-secured: ["+organizationAddr+"]\n    accounts: "+w.accounts("alice", "wonderland"))
 	w.start()
 	w.offered()
@@ -148,10 +148,10 @@ func (w *world) typedOut() {
 
 // telnetLogs: refused commands are in the protocol log too.
 func (w *world) telnetLogs() {
-	inOrder(w.t, w.protocol("receive", "internet"), "< VRFY alice", "> 252",
+	inOrder(w.t, w.protocol("RECV", "internet"), "< VRFY alice", "> 252",
 		"< MAIL from:carol@example.net", "< RCPT to:dave@example.org", "> 550 5.7.1", "< RCPT to:unknown@example.com", "> 550 5.1.1",
 		"< MAIL from:bob@example.com", "> 550 5.7.1", "< RCPT to:alice@", "> 501 5.1.3", "< DATA", "> 503 5.5.1")
-	inOrder(w.t, w.protocol("receive", "organization"), "< AUTH", "> 538 5.7.11", "> 530 5.7.0",
+	inOrder(w.t, w.protocol("RECV", "organization"), "< AUTH", "> 538 5.7.11", "> 530 5.7.0",
 		"< STARTTLS", "< AUTH", "> 334", "< <response>", "> 334", "< <response>", "* authenticated by LOGIN as alice", "> 235 2.7.0", "< MAIL from:alice@example.com", "> 250 2.0.0")
 	w.tracked("alice@example.com", "RECEIVE internet", "BEGINTRANSFER organization", "SEND organization")
 	w.tracked("carol@example.net", "RECEIVE organization", "BEGINTRANSFER internet", "SEND internet")

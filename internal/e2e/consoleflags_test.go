@@ -8,9 +8,8 @@ import (
 	"testing"
 )
 
-// Each gateway has the flags of the console. The gateway edge, which has a
-// configuration file, has keys with the same meaning. (TestFirstRuns opens the
-// consoles of most gateways.)
+// Each gateway has the flags of the console. (TestFirstRuns opens the consoles of most
+// gateways.)
 func TestEveryGatewayHasTheConsole(t *testing.T) {
 	notRelays := []string{"boltstore", "spooltool", "relayctl"}
 	folders, err := filepath.Glob("../../examples/*")
@@ -27,9 +26,6 @@ func TestEveryGatewayHasTheConsole(t *testing.T) {
 			folder, want = filepath.Join(folder, "program"), []string{"Console.Define(f)", "Console.Install(relay)"}
 		} else if _, err := os.Stat(filepath.Join(folder, name+".yaml")); err == nil {
 			want = []string{`yamlfile.Main("` + name + `"`}
-		}
-		if name == "edge" {
-			want = []string{"console().Install(relay)", "# console:\n", "#   address:", "#   socket:", "#   token-file:", "#   audit:"}
 		}
 		var text strings.Builder
 		for _, pattern := range []string{"*.go", "*.yaml"} {

@@ -25,7 +25,7 @@ func TestDeployment(t *testing.T) {
 		"bridgehead": {"-listen", "127.0.0.1:0"},
 		"customer":   {"-listen", "127.0.0.1:0"},
 		"dualhomed":  {"-inside", "127.0.0.2:0", "-outside", "127.0.0.3:0", "-networks", "127.0.0.2"},
-		"edge":       nil,
+		"edge":       {"-receive.internet.listen", "127.0.0.1:0", "-receive.organization.listen", "127.0.0.2:0"},
 		"merger":     {"-listen", "127.0.0.1:0"},
 		"perimeter":  {"-listen", "127.0.0.1:0"},
 		"provider":   {"-listen", "127.0.0.1:0"},
@@ -120,8 +120,7 @@ func (d *deployment) image(flags []string) {
 		d.t.Log("only root can change the root directory")
 		return
 	}
-	// The sample of edge has fixed ports, so that it works without root.
-	config := regexp.MustCompile(`127\.0\.0\.1:252[56]`).ReplaceAllString(d.read(d.gateway+".yaml"), "127.0.0.1:0")
+	config := d.read(d.gateway + ".yaml")
 	d.put(d.gateway+".yaml", config)
 	d.files(config)
 	data := filepath.Join(d.root, "data")

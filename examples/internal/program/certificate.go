@@ -17,7 +17,11 @@ func (k *Kit) certificate() *tls.Config {
 		return nil
 	}
 	if k.Cert == "" || k.Key == "" {
-		k.Fault("cert", errors.New("-cert and -key are required together"))
+		setting := "cert" // the one that is set
+		if k.Cert == "" {
+			setting = "key"
+		}
+		k.Fault(setting, errors.New("-cert and -key are required together"))
 		return nil
 	}
 	cert, key := k.ReadFile("cert", k.Cert), k.ReadFile("key", k.Key)

@@ -37,6 +37,7 @@ type Kit struct {
 	parts       *parts
 	tls         *tls.Config
 	directories map[string]*policy.FileDirectory // by setting
+	transports  []*smtpclient.Transport          // of the rules
 }
 
 // Fault reports that a setting is wrong. A nil error is no fault.
@@ -83,9 +84,16 @@ func (k *Kit) Server(name string) *smtpserver.Server {
 	return srv
 }
 
-// Transport returns an SMTP transport with the protocol log.
+// Transport returns an SMTP transport with the protocol log. A reload closes its idle
+// sessions, and it then keeps no sessions any more.
 func (k *Kit) Transport(name string) *smtpclient.Transport {
-	return &smtpclient.Transport{Name: name, ProtocolLog: k.parts.sent}
+	t := k.parts.transport(name)
+	k.transports = append(k.transports, t)
+	return t
+}
+
+func (p *parts) transport(name string) *smtpclient.Transport {
+	return &smtpclient.Transport{Name: name, ProtocolLog: p.sent}
 }
 
 // Install adds the policies of a gate to a server. It reports an error for the
@@ -179,6 +187,7 @@ type parts struct {
 	hooks    hooks
 	kept     map[string]any // see Keep
 	store    *spool.Spool   // nil: the settings are only checked
+	spool    string         // the folder of store
 }
 
 // kit returns a Kit for settings that have been read.
@@ -210,7 +219,7 @@ func (k *Kit) Pressure() *policy.Pressure {
 	if k.parts.store == nil {
 		return nil // a check does not make the folder of the spool
 	}
-	return &policy.Pressure{Resources: []policy.Resource{policy.DiskUse(k.Spool), policy.QueueLength(k.parts.store)}}
+	return &policy.Pressure{Resources: []policy.Resource{policy.DiskUse(k.parts.spool), policy.QueueLength(k.parts.store)}}
 }
 
 // Keep returns the value that Build keeps under a name. It is zero at first, and each

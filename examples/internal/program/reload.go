@@ -91,6 +91,9 @@ func (r *reloader) reload(why string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err == nil {
+		for _, t := range r.in.transports { // attempts in progress continue
+			t.Close()
+		}
 		r.in, r.failed = k, ""
 		r.expired = !k.expired(time.Now()).IsZero() // the warnings have it
 		for _, text := range warnings {
@@ -124,10 +127,13 @@ func (r *reloader) load() (*Kit, []string, error) {
 	}
 	k := r.parts.kit(l)
 	rules := l.own.Build(k)
-	if err := k.err(); err != nil { // a file has changed since the check
+	k.unchanged(r.in)
+	if err := k.err(); err != nil {
 		return k, nil, err
 	}
-	k.unchanged(r.in, len(rules.Receive), len(r.relay.Listeners))
+	if n, open := len(rules.Receive), len(r.relay.Listeners); n != open {
+		k.Fault("listen", fmt.Errorf("%d listeners instead of %d: %w", n, open, errRestart))
+	}
 	for i, c := range rules.Receive[:min(len(rules.Receive), len(r.relay.Listeners))] {
 		if c.Address != r.relay.Listeners[i].Address {
 			k.Fault(c.setting(), errRestart)
@@ -160,14 +166,11 @@ func (c Receive) setting() string {
 }
 
 // unchanged reports each setting that differs from those in use and cannot change.
-func (k *Kit) unchanged(in *Kit, listeners, open int) {
+func (k *Kit) unchanged(in *Kit) {
 	for _, name := range slices.Concat(fixed, k.restart) {
 		if k.flags.Lookup(name).Value.String() != in.flags.Lookup(name).Value.String() {
 			k.Fault(name, errRestart)
 		}
-	}
-	if listeners != open {
-		k.Fault("listen", fmt.Errorf("%d listeners instead of %d: %w", listeners, open, errRestart))
 	}
 }
 

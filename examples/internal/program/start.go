@@ -73,7 +73,7 @@ func (p *Program) start(l *loaded, args []string, hup <-chan os.Signal, log *slo
 		return nil, err
 	}
 	parts := newParts(l, log)
-	parts.store, parts.queue.Store = store, store
+	parts.store, parts.spool, parts.queue.Store = store, l.Spool, store
 	k := parts.kit(l)
 	r := l.own.Build(k)
 	if err := k.err(); err != nil { // a file has changed since the check
@@ -120,7 +120,7 @@ func (p *parts) gateway(k *Kit, r *Rules) *gateway.Gateway {
 		q.BadMail = queue.BadMailDir(k.BadMail)
 	}
 	if p.router.NewTransport == nil {
-		p.router.NewTransport = k.Transport
+		p.router.NewTransport = p.transport
 	}
 	p.router.Table = r.Table
 	p.hooks.set(r.Hooks)
