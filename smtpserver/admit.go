@@ -139,8 +139,14 @@ func (s *Session) countedIP() netip.Addr {
 	return s.remoteIP
 }
 
+// within reports whether networks contain an address. The zone of a link-local address
+// does not count. A network of IPv4 addresses may be written as IPv6 (::ffff:10.0.0.0/104).
 func within(ip netip.Addr, nets []netip.Prefix) bool {
+	ip = ip.WithZone("") // Contains is false with a zone
 	for _, p := range nets {
+		if p.Addr().Is4In6() && p.Bits() >= 96 {
+			p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
+		}
 		if p.Contains(ip) {
 			return true
 		}

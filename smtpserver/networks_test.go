@@ -1,11 +1,14 @@
 package smtpserver_test
 
 import (
+	"fmt"
 	"net/netip"
+	"net/textproto"
 	"strings"
 	"testing"
 
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
+	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
 
 // An ambiguous network is an error at start.
@@ -24,6 +27,42 @@ func TestNetworksOfTheServer(t *testing.T) {
 	right := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8::1/128")}
 	if err := (&smtpserver.Server{ProxyFrom: right, XClientFrom: right, Limits: smtpserver.Limits{Exempt: right}}).Validate(); err != nil {
 		t.Error(err)
+	}
+}
+
+// Networks contain the clients with link-local addresses, which have a zone, and may be
+// IPv4 networks in the form of IPv6.
+func TestClientsInNetworks(t *testing.T) {
+	for _, c := range []struct {
+		network, client string
+		in              bool
+	}{
+		{"fe80::/10", "[fe80::9%eth0]:1025", true},
+		{"fe80::9/128", "[fe80::9%2]:1025", true},
+		{"fe80::9/128", "[fe80::8%2]:1025", false},
+		{"::ffff:10.0.0.0/104", "10.1.2.3:1025", true},
+		{"::ffff:10.0.0.0/104", "[::ffff:10.1.2.3]:1025", true},
+		{"::ffff:10.0.0.0/104", "11.1.2.3:1025", false},
+		{"::ffff:10.0.0.0/104", "[fe80::9%eth0]:1025", false},
+		{"10.0.0.0/8", "[::ffff:10.1.2.3]:1025", true},
+		{"::/0", "10.1.2.3:1025", false}, // IPv6 only, as everywhere
+	} {
+		srv := &smtpserver.Server{Handler: smtptest.NewInbox(), BareLFFrom: []netip.Prefix{netip.MustParsePrefix(c.network)}}
+		l, served := smtptest.NewListener(), make(chan error, 1)
+		go func() { served <- srv.Serve(l) }()
+		conn, err := l.Dial(c.client)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := textproto.NewConn(conn)
+		text.ReadResponse(220)
+		fmt.Fprint(conn, "NOOP\n")
+		if _, _, err := text.ReadResponse(250); (err == nil) != c.in {
+			t.Errorf("a line with LF from %s, permitted for %s: %v", c.client, c.network, err)
+		}
+		conn.Close()
+		srv.Close()
+		<-served
 	}
 }
 

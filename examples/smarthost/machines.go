@@ -112,7 +112,7 @@ func (a anyLogin) Mechanisms(s *smtpserver.Session) []string {
 	if !ok {
 		return nil
 	}
-	ip := client.AddrPort().Addr().Unmap()
+	ip := client.AddrPort().Addr().Unmap().WithZone("") // Contains is false with a zone
 	if !slices.ContainsFunc(a.networks, func(n netip.Prefix) bool { return n.Contains(ip) }) {
 		return nil
 	}

@@ -15,7 +15,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bridgehead-mail/bridgehead/examples/internal/program"
 	"github.com/bridgehead-mail/bridgehead/internal/peers"
+	"github.com/bridgehead-mail/bridgehead/policy/policytest"
 	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
 
@@ -165,6 +167,34 @@ func TestAnyLoginIsForMachinesOnly(t *testing.T) {
 		S: 550 5.7.1 Unable to relay
 	`)
 	p.Stop(t)
+}
+
+// A machine without an IPv4 address has a link-local one. It may log in, send, and end
+// lines with LF, as the others.
+func TestLinkLocalMachine(t *testing.T) {
+	p := program.Program{Name: "smarthost", New: func() program.Gateway { return new(smarthost) }}
+	relay, err := p.Assemble("-listen", "127.0.0.1:0", "-allow", "fe80::/10,10.1.0.0/16", "-bare-lf", "fe80::/10", "-any-login", "-upstream", "127.0.0.1:9",
+		"-hostname", "relay.example.com", "-spool", t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := policytest.New(t, relay.Listeners[0].Server)
+	for _, client := range []string{"fe80::9%eth0", "::ffff:10.1.0.7"} {
+		srv.Talk(t, client, `
+			S: 220
+			C: EHLO printer
+			S: 250
+			C: AUTH PLAIN AHNjYW5uZXIAc2VzYW1l
+			S: 235
+			C: MAIL FROM:<scan@example.com>
+			S: 250
+			C: RCPT TO:<b@example.net>
+			S: 250
+			C: QUIT
+			S: 221
+		`)
+	}
+	srv.Talk(t, "fec0::9", "S: 220\nC: EHLO printer\nS: 250\nC: AUTH PLAIN AHNjYW5uZXIAc2VzYW1l\nS: 504\nC: QUIT\nS: 221")
 }
 
 // rsaCertificate writes a certificate with an RSA key, which RSA key exchange needs.
