@@ -35,6 +35,8 @@ func TestGreylist(t *testing.T) {
 	w.start()
 	w.rcpt("a@example.net", "b@example.com", "250")
 	w.rcpt("d@example.net", "b@example.com", "451 4.7.1")
+	w.reload("filters.greylist.delay: 1h", "filters.exempt: 127.0.0.1")
+	w.rcpt("d@example.net", "b@example.com", "250")
 	w.Stop(t)
 }
 

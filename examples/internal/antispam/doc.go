@@ -30,8 +30,9 @@
 //	    spam-down: accept
 //	    virus-down: defer
 //	    # Messages of more than virus-max-size are not scanned for viruses, but refused
-//	    # or accepted. clamd's StreamMaxLength must be at least as large. Messages of
-//	    # more than spam-max-size are accepted without a level.
+//	    # or accepted. clamd's StreamMaxLength must be at least as large, and max-size of
+//	    # the gateway should not be larger. Messages of more than spam-max-size are
+//	    # accepted without a level.
 //	    virus-max-size: 25M
 //	    virus-oversize: refuse # or accept
 //	    spam-max-size: 500K
@@ -130,6 +131,9 @@
 // 550 5.7.1), discard. Discard and redirect apply to the recipients that meet the
 // conditions, all other actions to the message.
 //
+// A level that a rule sets has the same effect as that of a scanner. It has no effect on
+// mail of the organization, which is not filtered for spam.
+//
 // The line stop skips the rules after this one if this one applies. The line disabled
 // disables the rule.
 //
@@ -138,5 +142,5 @@
 // A reload changes all settings except state. The greylist, the reputation and the
 // counts of the limits are the same before and after it. If their own settings have
 // changed, the greylist and the reputation keep what they know, and the limits begin to
-// count again.
+// count again. What they know is saved every 5 minutes and when the gateway ends.
 package antispam

@@ -1,6 +1,7 @@
 package antispam
 
 import (
+	"os"
 	"strings"
 	"testing"
 
@@ -54,6 +55,20 @@ func TestParseRules(t *testing.T) {
 	}
 	if list, err := parseRules("rules", strings.ReplaceAll(allRules, "\n", "\r\n")); err != nil || len(list) != 3 {
 		t.Errorf("with CRLF: %v", err)
+	}
+}
+
+// The rules in doc.go are right.
+func TestDocumentedRules(t *testing.T) {
+	doc, err := os.ReadFile("doc.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(doc), "//	rule no payments")
+	text, _, _ = strings.Cut(text, "// Conditions:")
+	list, err := parseRules("doc.go", "rule no payments"+strings.ReplaceAll(text, "\n//", "\n"))
+	if err != nil || len(list) != 2 || list[0].Name != "no payments by mail" {
+		t.Errorf("%+v, %v", list, err)
 	}
 }
 

@@ -22,7 +22,7 @@ import (
 // A state is what the filters know about clients. All rules of a gateway, before and
 // after a reload, share it.
 type state struct {
-	mu  sync.Mutex // guards the fields below, except next in the slots
+	mu  sync.Mutex // guards the fields below. Build and apply, which do not run at the same time, read them without it
 	dir string
 	log *slog.Logger
 

@@ -17,7 +17,7 @@ type word struct {
 // define defines the flag. usage says what the word is about.
 func (w *word) define(fs *flag.FlagSet, name, usage string, known ...string) {
 	w.known, w.value = known, known[0]
-	fs.Var(w, name, fmt.Sprintf("`word` for %s: %s; default %s", usage, strings.Join(known, " or "), known[0]))
+	fs.Var(w, name, fmt.Sprintf("`word` for %s: %s", usage, strings.Join(known, " or ")))
 }
 
 // String implements flag.Value.
