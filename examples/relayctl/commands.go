@@ -13,6 +13,7 @@ type command struct {
 	name, args string
 	summary    string
 	details    string // further lines for "help NAME"
+	local      bool   // it needs no relay
 	// define adds the flags of the command and returns the function that executes
 	// it. The flags have their values when that is called.
 	define func(*flag.FlagSet) action
@@ -35,9 +36,9 @@ func commands() []command {
 		messagesCommand, showCommand,
 		suspendCommand, resumeCommand, retryCommand, redirectCommand, removeCommand, resubmitCommand, expireCommand,
 		exportCommand, replayCommand,
-		trackCommand, sessionsCommand, watchCommand,
+		trackCommand, sessionsCommand, watchCommand, blocksCommand,
 		nodesCommand, drainCommand, undrainCommand,
-		explainCommand, probeCommand, checkCommand, compareCommand,
+		explainCommand, probeCommand, checkCommand, compareCommand, headerCommand,
 	}
 }
 
@@ -91,6 +92,9 @@ func (c *command) execute(ctx context.Context, args []string, t *terminal, to *c
 	case err != nil:
 		return wrongUsage("%s: %v", c.name, err)
 	}
+	if c.local {
+		return do(ctx, &session{t, nil, to.json}, rest)
+	}
 	client, err := to.client()
 	if err != nil {
 		return err
@@ -133,7 +137,9 @@ func help(w io.Writer, args []string) error {
 		fs.SetOutput(w)
 		c.define(fs)
 		fs.PrintDefaults()
-		fmt.Fprintln(w, "\nThe flags of the connection: see \"relayctl help\".")
+		if !c.local {
+			fmt.Fprintln(w, "\nThe flags of the connection: see \"relayctl help\".")
+		}
 		return flag.ErrHelp
 	}
 	fmt.Fprintln(w, "usage: relayctl [flags] COMMAND [flags] [arguments]\n\nCommands:")

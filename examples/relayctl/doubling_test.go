@@ -13,6 +13,11 @@ func TestDoubling(t *testing.T) {
 		"readEvents": func(s string) {
 			readEvents(strings.NewReader(s), func(string, document) error { return nil })
 		},
+		"header": func(s string) {
+			if section, err := readHeader(strings.NewReader(s)); err == nil {
+				reportOf(section)
+			}
+		},
 		"inert":     func(s string) { inert(s) },
 		"inertJSON": func(s string) { inertJSON([]byte(s)) },
 	}, append([]string{"data: a\n", "data:\n", "event: a\n", "data: a\n\n", "\u202e", "\u0301"}, doubling.Units...))

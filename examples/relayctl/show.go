@@ -119,9 +119,11 @@ func showMessage(s *session, doc document) error {
 
 // A hop is a host that has handled a message, as its Received field says.
 type hop struct {
-	From, By, With string
-	Time           time.Time
-	DelaySeconds   *float64
+	From         string    `json:"from,omitempty"`
+	By           string    `json:"by,omitempty"`
+	With         string    `json:"with,omitempty"`
+	Time         time.Time `json:"time,omitzero"`
+	DelaySeconds *float64  `json:"delaySeconds,omitempty"`
 }
 
 // writeTrace prints the hosts that have handled a message, and the delays.
@@ -129,12 +131,8 @@ func writeTrace(s *session, hops []hop) error {
 	t := newTable("TIME", ">DELAY", "FROM", "BY", "WITH")
 	for _, h := range hops {
 		delay := ""
-		switch {
-		case h.DelaySeconds == nil:
-		case *h.DelaySeconds < 0: // the clocks of the hosts differ
-			delay = "-" + duration(time.Duration(-*h.DelaySeconds*float64(time.Second)))
-		default:
-			delay = duration(time.Duration(*h.DelaySeconds * float64(time.Second)))
+		if h.DelaySeconds != nil {
+			delay = signed(time.Duration(*h.DelaySeconds * float64(time.Second)))
 		}
 		t.add(stamp(h.Time), delay, h.From, h.By, h.With)
 	}

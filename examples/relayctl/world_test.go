@@ -54,7 +54,9 @@ type world struct {
 	smtp  string // the address of the relay
 	inbox *smtptest.Inbox
 	nodes *clustertest.Cluster // that share the store of newCluster
-	dir   string
+
+	reputation *policy.Reputation // of the clients
+	dir        string
 
 	url, token, tokenFile, socket string
 
@@ -83,7 +85,7 @@ func newCluster(t *testing.T) *world {
 
 func newWorldOf(t *testing.T, nodes *clustertest.Cluster, change func(*console.Console)) *world {
 	t.Helper()
-	w := &world{nodes: nodes, t: t, dir: t.TempDir(), closed: map[string]bool{}}
+	w := &world{reputation: new(policy.Reputation), nodes: nodes, t: t, dir: t.TempDir(), closed: map[string]bool{}}
 	host := smtptest.NewServer(t, &smtpserver.Server{Agents: []smtpserver.Agent{{Name: "closed", Rcpt: w.refuse}}})
 	w.inbox = host.Inbox
 	_, port, _ := net.SplitHostPort(host.Addr)
@@ -114,7 +116,7 @@ func newWorldOf(t *testing.T, nodes *clustertest.Cluster, change func(*console.C
 		}{store, nodes}
 	}
 	srv := &smtpserver.Server{Name: "incoming", ContentFile: store.CreateFile}
-	gate := &policy.Gate{Networks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Queue: w.queue}
+	gate := &policy.Gate{Networks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Queue: w.queue, Reputation: w.reputation}
 	if err := gate.Install(srv); err != nil {
 		t.Fatal(err)
 	}

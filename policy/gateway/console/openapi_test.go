@@ -4,10 +4,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"path"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/bridgehead-mail/bridgehead/queue"
 	"github.com/bridgehead-mail/bridgehead/queue/clustertest"
@@ -23,6 +25,7 @@ func TestOpenAPIDescribesTheRoutes(t *testing.T) {
 		traced.Content = queue.String(tracedContent)
 		nodes.Lease(w.submit(traced).ID, "b")
 		w.submit(mail("bob@slow.example"))
+		w.reputation("receive").Block(netip.MustParseAddr("192.0.2.66"), time.Hour)
 		defer smtptest.TalkOn(t, w.dial("192.0.2.7:1025"), "S: 220\nC: EHLO client.example\nS: 250\nC: MAIL FROM:<a@example.com>\nS: 250\n").Close()
 		w.post("/queues/suspend", 200, form("domain", "example.org", "confirm", "yes", "reason", "test"), nil)
 		var api struct {
@@ -108,6 +111,8 @@ func (w *world) sampleForm(r route) map[string][]string {
 		return form("side", "in", "id", w.console.Gateway.LiveSessions().Sessions()[0].ID)
 	case r.path == "/suspensions/lift":
 		return form("domain", "example.org")
+	case r.path == "/blocks/unblock":
+		return form("address", "192.0.2.66")
 	case strings.HasPrefix(r.path, "/queues/"):
 		return form("queue", "internet:down.example")
 	}

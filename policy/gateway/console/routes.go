@@ -26,6 +26,8 @@ func routes() []route {
 			raw("/sessions/watch", "text/event-stream", "The dialogue of live sessions as it happens, as events with the name line, each with a dialogueLine. With an ID, the lines that the session has kept come first. The last event has the name end, and the reason.", watchSessions).forOperators().bounded(boundStream),
 		},
 		[]route{
+			view("/blocks", "Blocks", "blocks.html", "The clients that the relay refuses at present because of their reputation.", showBlocks).inMenu("Blocks").bounded(boundSearch),
+			action("/blocks/unblock", "Ends the blocks of clients.", planUnblock).bounded(boundSearch),
 			view("/nodes", "Nodes", "nodes.html", "The nodes that share the store of the relay.", showNodes).inMenu("Nodes"),
 			action("/nodes/drain", "Makes a node give its messages to the other nodes and deliver none.", planDrain),
 			action("/nodes/undrain", "Ends the draining of a node.", planUndrain),

@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
@@ -206,6 +208,13 @@ func TestActions(t *testing.T) {
 	do("/loglevels", action{page: "/loglevels", choice: `select[aria-label="Level of queue"]`, value: "warn", button: `button[aria-label="Change queue"]`})
 	if level := w.relay.Levels()["queue"].Level(); level != slog.LevelWarn {
 		t.Errorf("level %s", level)
+	}
+
+	// A client that is blocked because of its reputation.
+	w.blocks.Block(netip.MustParseAddr("192.0.2.66"), time.Hour)
+	do("/blocks/unblock", action{page: "/blocks", button: `button[aria-label="Unblock 192.0.2.66"]`})
+	if left := w.blocks.Blocks(); len(left) != 0 {
+		t.Errorf("still blocked: %v", left)
 	}
 
 	// A node: the store gets the draining, and the page shows it.

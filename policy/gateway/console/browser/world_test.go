@@ -37,6 +37,7 @@ type world struct {
 	relay   *gateway.Gateway
 	queue   *queue.Queue
 	nodes   *clustertest.Cluster
+	blocks  *policy.Reputation // of the clients
 	inside  *smtptest.Server
 	smtp    string // address of the relay
 	console string // URL of the console, without a slash at the end
@@ -74,8 +75,8 @@ func newWorld(t *testing.T, dir string) *world {
 		*spool.Spool
 		*clustertest.Cluster
 	}{store, cluster}
-	w := &world{t: t, inside: inside, queue: &queue.Queue{Store: shared, Deliverer: router}, nodes: cluster}
-	gate := &policy.Gate{Domains: domains, Networks: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}, Queue: w.queue}
+	w := &world{t: t, inside: inside, queue: &queue.Queue{Store: shared, Deliverer: router}, nodes: cluster, blocks: new(policy.Reputation)}
+	gate := &policy.Gate{Domains: domains, Networks: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}, Queue: w.queue, Reputation: w.blocks}
 	srv := &smtpserver.Server{Name: "receive", ContentFile: store.CreateFile}
 	if err := gate.Install(srv); err != nil {
 		t.Fatal(err)
