@@ -3,11 +3,13 @@ package antispam
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/bridgehead-mail/bridgehead/examples/internal/program"
 	"github.com/bridgehead-mail/bridgehead/policy"
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
 // Add checks the settings, and adds the filters to the gate for mail from the internet
@@ -21,16 +23,35 @@ func (f *Filters) Add(k *program.Kit, g *policy.Gate, r *program.Rules) {
 	f.addClients(k, g, r)
 	g.AntiSpam = append(g.AntiSpam, f.miltersAgents(k)...)
 	g.AntiSpam = append(g.AntiSpam, f.spamAgents(k)...)
-	g.Content = append(g.Content, f.virusAgents(k)...)
-	g.Content = append(g.Content, f.attachmentAgents(k)...)
-	g.Content = append(g.Content, f.rulesAgents(k)...)
-	g.Content = append(g.Content, f.levelAgents(k, g.Reputation)...)
+	f.build(k)
+	g.Content = slices.Concat(g.Content, f.built.virus, f.built.attachments, f.built.rules, f.levelAgents(k, g.Reputation))
 }
 
-// AddRules adds the transport rules and the disclaimer to the gate for mail of the
-// organization. Mail from the internet has them by Add.
+// AddRules adds the filters that apply to mail in both directions to the gate for mail of
+// the organization: the transport rules and the disclaimer, and the virus scanner and the
+// attachment filter if the settings request it. Mail from the internet has them by Add.
 func (f *Filters) AddRules(k *program.Kit, g *policy.Gate) {
-	g.Content = append(g.Content, f.rulesAgents(k)...)
+	f.build(k)
+	if f.scan.virusOutgoing {
+		g.Content = append(g.Content, f.built.virus...)
+	}
+	if f.attachments.outgoing {
+		g.Content = append(g.Content, f.built.attachments...)
+	}
+	g.Content = append(g.Content, f.built.rules...)
+}
+
+// built are the agents that several gates may use.
+type built struct {
+	done                      bool
+	virus, attachments, rules []smtpserver.Agent
+}
+
+// build makes these agents, once.
+func (f *Filters) build(k *program.Kit) {
+	if !f.built.done {
+		f.built = built{true, f.virusAgents(k), f.attachmentAgents(k), f.rulesAgents(k)}
+	}
 }
 
 // fault reports that a setting is wrong. The prefixes of the library in the error are

@@ -19,6 +19,7 @@ func (f *Filters) attachmentAgents(k *program.Kit) []smtpserver.Agent {
 	if len(a.names) == 0 && len(a.types) == 0 {
 		f.needs(k, a.action.changed(), "attachments.action", f.prefix+"attachments.names or types")
 		f.needs(k, a.unreadable.changed(), "attachments.unreadable", f.prefix+"attachments.names or types")
+		f.needs(k, a.outgoing, "attachments.outgoing", f.prefix+"attachments.names or types")
 		return nil
 	}
 	f.each(k, "attachments.names", a.names, func(p string) error { return (&content.Attachments{Names: []string{p}}).Validate() })
@@ -27,13 +28,8 @@ func (f *Filters) attachmentAgents(k *program.Kit) []smtpserver.Agent {
 	return []smtpserver.Agent{c.Agent()}
 }
 
-// rulesAgents returns the transport rules and the disclaimer. Several gates may use
-// them.
+// rulesAgents returns the transport rules and the disclaimer.
 func (f *Filters) rulesAgents(k *program.Kit) []smtpserver.Agent {
-	if f.checked {
-		return f.transport
-	}
-	f.checked = true
 	r := &rules.Rules{}
 	if f.rules != "" {
 		list, err := parseRules(f.rules, string(k.ReadFile(f.prefix+"rules", f.rules)))
@@ -46,8 +42,7 @@ func (f *Filters) rulesAgents(k *program.Kit) []smtpserver.Agent {
 	if len(r.List) == 0 {
 		return nil
 	}
-	f.transport = []smtpserver.Agent{r.Agent()}
-	return f.transport
+	return []smtpserver.Agent{r.Agent()}
 }
 
 // maxDisclaimer is the largest size of a disclaimer, in bytes.

@@ -54,6 +54,11 @@ func TestAttachments(t *testing.T) {
 		t.Errorf("the attachment is still there:\n%s", m.Text)
 	}
 	w.delivered(attached("a.zip", []byte("PK\x03\x04 damaged")))
+
+	program := attached("a.exe", []byte("program"))
+	want(t, w.outgoing("c@example.com", "a@example.net", program).Text, `filename="a.exe"`)
+	w.reload(names, "filters.attachments.outgoing: true")
+	w.own(program, "550 5.7.1")
 	w.Stop(t)
 }
 
@@ -87,6 +92,12 @@ rule sealed
 	own := w.outgoing("c@example.com", "a@example.net", hello)
 	want(t, own.Text, "\r\nSubject: hello\r\n")
 	w.Stop(t)
+}
+
+// own sends a message of the organization, and wants a reply to its end.
+func (w *world) own(message, want string) {
+	w.t.Helper()
+	w.talk(w.Addrs[1], "c@example.com", "a@example.net", "C: DATA\nS: 354\n"+lines(message)+"C: .\nS: "+want)
 }
 
 // outgoing sends a message of the organization, and returns it as the server receives it.

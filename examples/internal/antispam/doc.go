@@ -36,6 +36,8 @@
 //	    virus-max-size: 25M
 //	    virus-oversize: refuse # or accept
 //	    spam-max-size: 500K
+//	    # Scan the mail of the organization for viruses too. Default: false.
+//	    virus-outgoing: true
 //	    # Spam confidence levels, from 1 to 9. A message with SpamAssassin's
 //	    # required_score has level 5, with 1.8 times this score level 9. The field
 //	    # X-MS-Exchange-Organization-SCL has the level of each message.
@@ -60,6 +62,7 @@
 //	    types: [application/x-msdownload]
 //	    action: refuse # or strip
 //	    unreadable: refuse # or accept
+//	    outgoing: true # check the mail of the organization too; default: false
 //
 //	  # File with transport rules, for mail in both directions.
 //	  rules: /etc/edge/rules

@@ -69,7 +69,7 @@ func (f *Filters) spamAgents(k *program.Kit) (agents []smtpserver.Agent) {
 func (f *Filters) virusAgents(k *program.Kit) []smtpserver.Agent {
 	s := &f.scan
 	if s.clamd == "" {
-		for setting, set := range map[string]bool{"scan.virus-down": s.virusDown.changed(), "scan.virus-max-size": s.virusMaxSize != 0, "scan.virus-oversize": s.virusOversize.changed()} {
+		for setting, set := range map[string]bool{"scan.virus-down": s.virusDown.changed(), "scan.virus-max-size": s.virusMaxSize != 0, "scan.virus-oversize": s.virusOversize.changed(), "scan.virus-outgoing": s.virusOutgoing} {
 			f.needs(k, set, setting, f.prefix+"scan.clamd")
 		}
 		return nil

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/bridgehead-mail/bridgehead/internal/peers"
+	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
 
 const gtube = "XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X\n"
@@ -122,6 +123,10 @@ func TestClamd(t *testing.T) {
 	w.mail(large, "552 5.3.4")
 	w.reload(clamd, "filters.scan.virus-max-size: 64K", "filters.scan.virus-oversize: accept")
 	w.delivered(large)
+	virus := hello + peers.Virus + "\n"
+	want(t, w.outgoing("c@example.com", "a@example.net", virus).Text, peers.Virus)
+	w.reload(clamd, "filters.scan.virus-outgoing: true")
+	w.own(virus, "550 5.7.1")
 	stop()
 	w.mail(hello, "451 4.7.1")
 	w.reload(clamd, "filters.scan.virus-down: accept")
@@ -140,7 +145,19 @@ func TestMilters(t *testing.T) {
 	w := newWorld(t, "filters.milters: "+sock+" | "+nothing+"; down=accept")
 	want(t, w.delivered(hello).Text, "\r\nAuthentication-Results: mx.example.com; dkim=none")
 	want(t, w.Log(), "milter="+nothing+" ", "passing=true")
+
+	// It ends in the middle of a message.
+	conn, err := net.Dial("tcp", w.Addrs[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	smtptest.TalkOn(t, conn, "S: 220\nC: HELO client.example.net\nS: 250\nC: MAIL FROM:<a@example.net>\nS: 250\nC: RCPT TO:<b@example.com>\nS: 250\nC: DATA\nS: 354\n"+lines(hello))
 	stop()
+	smtptest.TalkOn(t, conn, "C: .\nS: 451 4.7.1\nC: QUIT\nS: 221")
 	w.sender("451 4.7.1")
 	w.Stop(t)
+	if n := w.server.Inbox.Len(); n > 0 {
+		t.Errorf("%d messages were delivered without the milter", n)
+	}
 }

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/bridgehead-mail/bridgehead/examples/internal/program"
-	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
 // Filters are the settings of the filters for mail from the internet. A gateway that has
@@ -20,12 +19,14 @@ type Filters struct {
 		virusOversize                           word
 		markLevel, quarantineLevel, rejectLevel int
 		markSubject                             string
+		virusOutgoing                           bool
 	}
 	quarantine  string
 	milters     program.Records
 	attachments struct {
 		names, types       program.List
 		action, unreadable word
+		outgoing           bool
 	}
 	rules      string
 	disclaimer struct {
@@ -46,8 +47,7 @@ type Filters struct {
 	exempt program.Networks
 	state  string
 
-	transport []smtpserver.Agent // see rulesAgents
-	checked   bool               // transport is set
+	built built
 }
 
 // downWords say what happens to mail while a scanner or milter fails.
@@ -71,6 +71,7 @@ func (f *Filters) defineScan(fs *flag.FlagSet) {
 	fs.Var(&s.spamMaxSize, p+"scan.spam-max-size", "`size` of the largest message that spamd scans; larger ones pass without a level; default 500K")
 	fs.Var(&s.virusMaxSize, p+"scan.virus-max-size", "`size` of the largest message that clamd scans, which its StreamMaxLength must allow; default 25M")
 	s.virusOversize.define(fs, p+"scan.virus-oversize", "mail that is larger than scan.virus-max-size", "refuse", "accept")
+	fs.BoolVar(&s.virusOutgoing, p+"scan.virus-outgoing", false, "scan the mail of the organization for viruses too")
 	fs.IntVar(&s.markLevel, p+"scan.mark-level", 0, "spam confidence `level`, from 1 to 9, from which mail is marked with X-Spam-Flag: YES. Mail with\nSpamAssassin's required_score has level 5, with 1.8 times this score level 9. Default: never")
 	fs.StringVar(&s.markSubject, p+"scan.mark-subject", "", "`text` before the subject of marked mail; default: none")
 	fs.IntVar(&s.quarantineLevel, p+"scan.quarantine-level", 0, "spam confidence `level` from which mail goes to the quarantine address; default: never")
@@ -86,6 +87,7 @@ func (f *Filters) defineContent(fs *flag.FlagSet) {
 	fs.Var(&a.types, p+"attachments.types", "`patterns` for media types of attachments, as application/x-msdownload,video/*; default: none")
 	a.action.define(fs, p+"attachments.action", "mail with such an attachment; strip removes the attachment", "refuse", "strip")
 	a.unreadable.define(fs, p+"attachments.unreadable", "mail with an attachment that cannot be checked, such as a damaged archive", "refuse", "accept")
+	fs.BoolVar(&a.outgoing, p+"attachments.outgoing", false, "check the mail of the organization for attachments too")
 	fs.StringVar(&f.rules, p+"rules", "", "`file` with transport rules; default: none")
 	d := &f.disclaimer
 	fs.StringVar(&d.text, p+"disclaimer.text", "", "`file` with a text, in UTF-8, that is added at the end of messages; default: none")

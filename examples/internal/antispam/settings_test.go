@@ -34,6 +34,8 @@ func TestWrongSettings(t *testing.T) {
 		"scan.virus-down: accept":                                             ":3: filters.scan.virus-down: has no effect without filters.scan.clamd",
 		"scan.virus-max-size: 3M":                                             ":3: filters.scan.virus-max-size: has no effect without filters.scan.clamd",
 		"scan.virus-oversize: accept":                                         ":3: filters.scan.virus-oversize: has no effect without filters.scan.clamd",
+		"scan.virus-outgoing: true":                                           ":3: filters.scan.virus-outgoing: has no effect without filters.scan.clamd",
+		"attachments.outgoing: true":                                          ":3: filters.attachments.outgoing: has no effect without filters.attachments.names or types",
 		"scan.spam-max-size: 3M\nscan.rspamd: /x":                             ":3: filters.scan.spam-max-size: has no effect without filters.scan.spamassassin",
 		"scan.mark-level: 5\nscan.rspamd: /x":                                 ":3: filters.scan.mark-level: has no effect without filters.scan.spamassassin or a rule",
 		"scan.reject-level: 10\nscan.spamassassin: /x":                        ":3: filters.scan.reject-level: 10 is not from 1 to 9",
@@ -92,7 +94,7 @@ func TestWrongSettings(t *testing.T) {
 func TestRightSettings(t *testing.T) {
 	rules, text := peers.File(t, "rule x\nthen discard\n"), peers.File(t, "Example Ltd\n")
 	all := []string{"scan.rspamd: 127.0.0.1:11332", "scan.spamassassin: [::1]:783", "scan.clamd: /run/clamav/clamd.ctl", "scan.spam-down: accept", "scan.virus-down: accept",
-		"scan.virus-max-size: 25M", "scan.virus-oversize: accept", "scan.spam-max-size: 500K", "scan.mark-level: 5", "scan.mark-subject: [SPAM] ", "scan.quarantine-level: 7", "scan.reject-level: 9",
+		"scan.virus-max-size: 25M", "scan.virus-oversize: accept", "scan.virus-outgoing: true", "attachments.outgoing: true", "scan.spam-max-size: 500K", "scan.mark-level: 5", "scan.mark-subject: [SPAM] ", "scan.quarantine-level: 7", "scan.reject-level: 9",
 		"quarantine: quarantine@example.com", "milters: /run/opendkim/opendkim.sock | 127.0.0.1:8892; down=accept", "attachments.names: *.exe", "attachments.types: video/*",
 		"attachments.action: strip", "attachments.unreadable: accept", "rules: " + rules, "disclaimer.text: " + text, "disclaimer.html: " + text, "disclaimer.from: example.com", "disclaimer.to: <>,*.example.net",
 		"greylist.delay: 5m", "greylist.window: 48h", "greylist.known-after: -1", "rates: address; messages=100; per=1h | sender; messages=5; recipients=500; per=24h", "reputation.block-level: 7",
