@@ -2,10 +2,15 @@ package main
 
 import (
 	"bytes"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -17,6 +22,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/policy/policytest"
 	"github.com/bridgehead-mail/bridgehead/queue"
 	"github.com/bridgehead-mail/bridgehead/routing"
+	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
 
 // check runs edge -check.
@@ -31,6 +37,36 @@ func check(t *testing.T, path string) (out string, err error) {
 func TestSampleIsValid(t *testing.T) {
 	if out, err := check(t, "edge.yaml"); err != nil || out != "the settings are valid\n" {
 		t.Errorf("-check: %v\n%s", err, out)
+	}
+}
+
+var commented = regexp.MustCompile(`(?m)^( *)# ((?:  )*(?:- )?[a-z][a-z0-9-]*:(?: .*)?)$`)
+
+// The settings that are comments in the sample are valid too, all together.
+func TestCommentsOfSampleAreValid(t *testing.T) {
+	text, err := os.ReadFile("edge.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{t: t, dir: t.TempDir()}
+	cert, key := w.pemFiles("cert", smtptest.Certificate(t, "edge.example.com"))
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.file("dkim.pem", string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(rsaKey)})))
+	w.accounts("organization", "sesame")
+	w.file("password", "sesame\n")
+	w.file("rules", "rule external mail\n  if not from example.com\n  then subject \"[EXTERNAL] \"\n")
+	w.file("disclaimer.txt", "Confidential.\n")
+	w.file("disclaimer.html", "<p>Confidential.</p>\n")
+	all := commented.ReplaceAllString(string(text), "$1$2")
+	if n := len(commented.FindAllString(string(text), -1)); n < 80 {
+		t.Errorf("%d settings are comments", n)
+	}
+	all = strings.NewReplacer("/etc/edge/cert.pem", cert, "/etc/edge/key.pem", key, "/etc/edge/organization.pem", cert, "/etc/edge", w.dir).Replace(all)
+	if err := valid("-config", w.file("edge.yaml", all), "-spool", filepath.Join(w.dir, "spool"), "-logs", filepath.Join(w.dir, "logs")); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -81,7 +81,11 @@ func (c *filters) addAddresses(k *program.Kit, g *policy.Gate) {
 // DMARC, which uses the results of both.
 func (c *filters) addOrigins(k *program.Kit, g *policy.Gate) {
 	if c.spf != "none" {
-		g.MailAuth = append(g.MailAuth, (&spf.Checker{Resolver: k.Resolver, RejectFail: c.spf == "reject"}).Agent())
+		checker := &spf.Checker{Resolver: k.Resolver, RejectFail: c.spf == "reject"}
+		if internal := c.connection.internal; len(internal) > 0 { // the client may be one of our own relays
+			checker.Origin = policy.Origin(networks(k, "filters.connection.internal", internal))
+		}
+		g.MailAuth = append(g.MailAuth, checker.Agent())
 	}
 	if c.dkim != "none" {
 		g.MailAuth = append(g.MailAuth, (&dkim.Verifier{Resolver: k.Resolver}).Agent())

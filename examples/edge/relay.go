@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"net/netip"
 
+	"github.com/bridgehead-mail/bridgehead/examples/internal/antispam"
 	"github.com/bridgehead-mail/bridgehead/examples/internal/program"
+	"github.com/bridgehead-mail/bridgehead/examples/internal/sendsec"
 	"github.com/bridgehead-mail/bridgehead/policy"
 	"github.com/bridgehead-mail/bridgehead/policy/filter/firewall"
 )
@@ -18,6 +20,10 @@ type edge struct {
 	outside      sendInternet
 	inside       sendOrganization
 	filters      filters
+	antispam     antispam.Filters
+	tls          sendsec.Internet
+	dkim         sendsec.DKIM
+	arc          sendsec.ARC
 }
 
 // Define implements program.Gateway.
@@ -28,6 +34,10 @@ func (e *edge) Define(f *flag.FlagSet) {
 	e.outside.define(f)
 	e.inside.define(f)
 	e.filters.define(f)
+	e.antispam.Define(f, "filters.")
+	e.tls.Define(f, "send.internet.")
+	e.dkim.Define(f, "send.dkim.")
+	e.arc.Define(f, "filters.")
 }
 
 // Build implements program.Gateway.
@@ -35,27 +45,39 @@ func (e *edge) Build(k *program.Kit) program.Rules {
 	k.Each("dns", k.DNS, isServer)
 	domains := e.accepted.domains(k)
 	internet, organization := k.Server("internet"), e.organization.server(k)
-
-	strangers := &policy.Gate{Domains: domains, Pressure: k.Pressure()}
-	e.filters.add(k, strangers)
 	// This gate has no accepted domains: a client that is not of the
 	// organization cannot use this listener to avoid the filters.
 	ours := &policy.Gate{Grants: e.organization.grants(k, organization)}
-	if e.filters.headerFirewall {
-		ours.Outbound = append(ours.Outbound, new(firewall.Outbound).Agent())
-	}
-	listen := append(k.Listen(internetListen, e.internet.listen), k.Listen(organizationListen, e.organization.listen)...)
+	strangers := &policy.Gate{Domains: domains, Pressure: k.Pressure()}
 	r := program.Rules{
-		Table:   k.Table(domains, listen, e.outside.connector(k), e.inside.connector(k)),
 		Domains: domains,
 		Receive: []program.Receive{
 			{Server: internet, Address: e.internet.listen, Setting: internetListen},
 			{Server: organization, Address: e.organization.listen, Setting: organizationListen},
 		},
 	}
+	e.add(k, strangers, ours, &r)
 	k.Install("domains", strangers, internet)
 	k.Install("receive.organization", ours, organization)
 	return r
+}
+
+// add adds the filters to the gates, and the routing table to the rules.
+func (e *edge) add(k *program.Kit, strangers, ours *policy.Gate, r *program.Rules) {
+	e.filters.add(k, strangers)
+	if e.filters.headerFirewall {
+		ours.Outbound = append(ours.Outbound, new(firewall.Outbound).Agent())
+	}
+	signer := e.dkim.Use(k, ours, r) // it signs what the agents before it have made
+	e.arc.Use(k, strangers, signer)
+	e.antispam.Internal = e.filters.connection.internal
+	e.antispam.Add(k, strangers, r)
+	e.antispam.AddRules(k, ours)
+
+	listen := append(k.Listen(internetListen, e.internet.listen), k.Listen(organizationListen, e.organization.listen)...)
+	outside := e.outside.connector(k)
+	e.tls.Use(k, &outside, r, signer)
+	r.Table = k.Table(r.Domains, listen, outside, e.inside.connector(k))
 }
 
 // isServer checks an address of a DNS server.

@@ -34,8 +34,7 @@ func (c *sendInternet) connector(k *program.Kit) routing.Connector {
 	}
 	return routing.Connector{
 		Name: "internet", Spaces: []string{fmt.Sprintf("*;%d", c.cost)}, Port: c.port,
-		TLS:       &smtpclient.TLSPolicy{Level: c.tls},
-		Transport: routing.SMTP(k.Transport("internet")),
+		TLS: &smtpclient.TLSPolicy{Level: c.tls},
 		// Only mail of the organization and reports go to the internet. This
 		// holds even if the policy for the internet is weakened by mistake.
 		Scope: routing.Scope{ReceiveConnectors: []string{"organization", "dsn"}},

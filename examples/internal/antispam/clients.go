@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -56,9 +57,10 @@ func (f *Filters) exempted(k *program.Kit, g *policy.Gate) {
 	g.Grants = append(g.Grants, policy.Grant{To: policy.Clients{Networks: f.exempt}, Rights: policy.BypassAntiSpam})
 }
 
-// networks returns the clients of the setting exempt.
+// networks returns the clients that have no reputation: those of the setting exempt, and
+// the organization's own relays.
 func (f *Filters) networks(k *program.Kit) *policy.Networks {
-	set, err := policy.NewNetworks(f.exempt...)
+	set, err := policy.NewNetworks(slices.Concat(f.exempt, f.Internal)...)
 	if err != nil {
 		f.fault(k, "exempt", err)
 	}
@@ -97,7 +99,7 @@ func (f *Filters) reputationOf(k *program.Kit) (settings string, _ *policy.Reput
 		f.needs(k, s.minPoints != 0, "reputation.min-points", f.prefix+"reputation.block-level")
 		return "", nil
 	}
-	return fmt.Sprint(*s, f.exempt), &policy.Reputation{BlockLevel: s.blockLevel, BlockTime: s.blockTime, MinPoints: s.minPoints, Exempt: f.networks(k)}
+	return fmt.Sprint(*s, f.exempt, f.Internal), &policy.Reputation{BlockLevel: s.blockLevel, BlockTime: s.blockTime, MinPoints: s.minPoints, Exempt: f.networks(k)}
 }
 
 func (f *Filters) tarpitAgent(k *program.Kit) *policy.Tarpit {

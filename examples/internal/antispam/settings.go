@@ -10,6 +10,10 @@ import (
 // Filters are the settings of the filters for mail from the internet. A gateway that has
 // them calls Define in its own Define, and Add in its Build.
 type Filters struct {
+	// Internal are the organization's own relays and firewalls that forward mail from
+	// outside. Reputation does not count what their clients do against them.
+	Internal program.Networks
+
 	prefix string // of the names of the settings
 
 	scan struct {
