@@ -94,6 +94,7 @@ func (r *reloader) reload(why string) {
 		for _, t := range r.in.transports { // attempts in progress continue
 			t.Close()
 		}
+		k.pauseQueue(&r.in.Settings)
 		r.in, r.failed = k, ""
 		r.expired = !k.expired(time.Now()).IsZero() // the warnings have it
 		for _, text := range warnings {
@@ -127,6 +128,7 @@ func (r *reloader) load() (*Kit, []string, error) {
 	}
 	k := r.parts.kit(l)
 	rules := l.own.Build(k)
+	k.pauseServers(&rules)
 	k.unchanged(r.in)
 	if err := k.err(); err != nil {
 		return k, nil, err
@@ -211,6 +213,9 @@ func (r *reloader) Health() gateway.HealthCheck {
 		if d.Err() != nil {
 			texts = append(texts, "-"+setting+": the file "+d.Path+" is not valid, the previous list stays in use")
 		}
+	}
+	if r.in.Pause != pauses[0] {
+		texts = append(texts, "-pause is set: "+r.in.Pause)
 	}
 	if at := r.in.expired(time.Now()); !at.IsZero() {
 		texts = append(texts, "-cert: the certificate has expired: it was valid until "+at.UTC().Format(time.RFC3339))

@@ -30,6 +30,7 @@ type Settings struct {
 	BadMail    string
 
 	Pickup, Replay string
+	Pause          string
 	RetryNow       bool
 	LogLevel       slog.Level
 	Metrics        string
@@ -58,6 +59,8 @@ func (s *Settings) define(f *flag.FlagSet) {
 	f.StringVar(&s.BadMail, "bad-mail", "", "`folder` for messages that can be neither delivered nor reported; default: the queue keeps them for 30 days")
 	f.StringVar(&s.Pickup, "pickup", "", "`folder` whose .eml files are sent; default: none")
 	f.StringVar(&s.Replay, "replay", "", "`folder` whose .eml files, exported from a queue, are sent; default: none")
+	s.Pause = pauses[0]
+	f.Var(Choice(&s.Pause, pauses...), "pause", "what `waits` until the setting changes: none; receiving (new clients get 421 4.3.2, and files of -pickup and\n-replay wait); sending (no delivery begins); or all")
 	f.BoolVar(&s.RetryNow, "retry-now", false, "try all waiting messages at the start, and not at their next time")
 	f.StringVar(&s.Metrics, "metrics", "", "`address` of a web server with /metrics for Prometheus, /healthz and /readyz, as 127.0.0.1:9025;\ndefault: none")
 	s.Console.Define(f)

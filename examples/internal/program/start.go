@@ -79,6 +79,7 @@ func (p *Program) start(l *loaded, args []string, hup <-chan os.Signal, log *slo
 	if err := k.err(); err != nil { // a file has changed since the check
 		return nil, errors.Join(err, store.Close())
 	}
+	k.pauseServers(&r)
 	relay := parts.gateway(k, &r)
 	relay.Closers = append(relay.Closers, parts.router, store, parts.received, parts.sent)
 	running := &reloader{program: p, args: args, hup: hup, parts: parts, relay: relay, log: log, in: k}
@@ -99,6 +100,8 @@ func (p *Program) start(l *loaded, args []string, hup <-chan os.Signal, log *slo
 	}
 	k.setLevels(relay)
 	r.applied()
+	relay.Warnings() // gives the queue the settings of the relay, before pauseQueue uses it
+	k.pauseQueue(&Settings{Pause: pauses[0]})
 	return relay, nil
 }
 

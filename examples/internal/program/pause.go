@@ -1,0 +1,48 @@
+package program
+
+import (
+	"context"
+
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
+)
+
+// pauses are the values of -pause.
+var pauses = []string{"none", "receiving", "sending", "all"}
+
+func (s *Settings) pausesReceiving() bool { return s.Pause == "receiving" || s.Pause == "all" }
+func (s *Settings) pausesSending() bool   { return s.Pause == "sending" || s.Pause == "all" }
+
+// paused refuses new clients.
+var paused = smtpserver.Agent{Name: "pause", Connect: func(context.Context, *smtpserver.Session) error {
+	return smtpserver.Reject(421, "4.3.2", "Receiving is paused, try again later")
+}}
+
+// pauseServers refuses new clients of the rules if -pause says so.
+func (k *Kit) pauseServers(r *Rules) {
+	for _, c := range r.Receive {
+		if k.pausesReceiving() {
+			c.Server.Agents = append(c.Server.Agents, paused)
+		}
+	}
+}
+
+// pauseQueue applies a change of -pause to the queue. Receiving is paused for the files
+// of -pickup too. was is the previous value.
+func (k *Kit) pauseQueue(was *Settings) {
+	ctx, q := context.Background(), k.Queue
+	switch is := k.pausesReceiving(); {
+	case is && !was.pausesReceiving():
+		q.Freeze(ctx)
+	case !is && was.pausesReceiving():
+		q.Thaw(ctx)
+	}
+	switch is := k.pausesSending(); {
+	case is && !was.pausesSending():
+		q.Pause(ctx)
+	case !is && was.pausesSending():
+		q.Continue(ctx)
+	}
+	if k.Pause != was.Pause {
+		k.Logger.Warn("the setting pause is in force", "pause", k.Pause)
+	}
+}
