@@ -3,6 +3,7 @@ package antispam
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -22,6 +23,9 @@ func (f *Filters) addClients(k *program.Kit, g *policy.Gate, r *program.Rules) {
 	s := program.Keep[state](k, "antispam "+f.prefix)
 	if f.state == "" {
 		f.state = filepath.Join(k.Spool, strings.Trim(f.prefix, "."))
+	}
+	if info, err := os.Stat(f.state); err == nil && !info.IsDir() {
+		f.fault(k, "state", fmt.Errorf("%s is not a folder", f.state))
 	}
 	settings, greylist := f.greylistOf(k)
 	g.Greylist = s.greylist.use(settings, greylist)

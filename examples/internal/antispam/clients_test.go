@@ -58,6 +58,15 @@ func TestDamagedState(t *testing.T) {
 	w.Stop(t)
 }
 
+// A folder that cannot be made for the state is reported at the start, and mail is
+// accepted.
+func TestNoFolderForState(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "filters.greylist.delay: 1s", "filters.state: /proc/none")
+	want(t, w.Log(), `level=ERROR msg="the state of a filter cannot be saved" filter=greylist error="mkdir /proc/none`)
+	w.rcpt("a@example.net", "b@example.com", "451 4.7.1")
+}
+
 // The limits count messages and recipients, and a reload keeps the counts.
 func TestRates(t *testing.T) {
 	t.Parallel()
@@ -91,7 +100,7 @@ func TestReputation(t *testing.T) {
 	}
 	w.sender("550 5.7.1 Mail from your address is refused temporarily because of its reputation")
 	until := time.Now().Add(time.Hour).UTC().Format("2006-01-02T15")
-	want(t, w.health(metrics), "the reputation blocks 1 clients: 127.0.0.1/32 until "+until)
+	want(t, w.health(metrics), "clients refused because of their reputation (1): 127.0.0.1/32 until "+until)
 	w.reload(append(settings, "max-recipients: 7")...)
 	w.sender("550 5.7.1")
 	settings[1] = "filters.reputation.block-level: 8"

@@ -81,6 +81,7 @@ func TestWrongSettings(t *testing.T) {
 		"tarpit.delay: 5s\ntarpit.max: 1s":                     ":4: filters.tarpit.max: 1s is shorter than the delay, which is 5s",
 		"tarpit.max: 1s":                                       ":3: filters.tarpit.max: has no effect without filters.tarpit.delay",
 		"exempt: 0.0.0.0/0\nreputation.block-level: 7":         ":3: filters.exempt: 0.0.0.0/0 has all clients",
+		"state: " + rules:                                      ":3: filters.state: " + rules + " is not a folder",
 		"scan.rspamd: 11332\ntarpit.max: 1s":                   ":4: filters.tarpit.max: has no effect", // all faults are reported
 	} {
 		status, out := checkSettings(t, strings.Split(settings, "\n")...)

@@ -92,6 +92,10 @@ func apply[T comparable](s *state, one *slot[T], name string) {
 
 // load loads a saved state. The caller has the lock.
 func (s *state) load(name string, into saved) {
+	if err := os.MkdirAll(s.dir, 0o700); err != nil { // reported now, and not by the first save
+		s.log.Error("the state of a filter cannot be saved", "filter", name, "error", err)
+		return
+	}
 	path := filepath.Join(s.dir, name)
 	file, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -179,6 +183,6 @@ func (s *state) Health() gateway.HealthCheck {
 	if len(blocks) > maxShown {
 		names = append(names, "...")
 	}
-	h.Detail = fmt.Sprintf("the reputation blocks %d clients: %s", len(blocks), strings.Join(names, ", "))
+	h.Detail = fmt.Sprintf("clients refused because of their reputation (%d): %s", len(blocks), strings.Join(names, ", "))
 	return h
 }
