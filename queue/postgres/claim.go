@@ -70,11 +70,7 @@ func (s *Store) prepareClaim(ctx context.Context, c *queue.Claim, by int64) erro
 // more messages, but not for this claim.
 func (s *Store) claimLanes(ctx context.Context, c *queue.Claim, max int) (ms []*queue.Message, enough bool, err error) {
 	for len(ms) < max {
-		chosen, all, err := s.chooseLanes(ctx, c, max-len(ms))
-		if len(chosen) == 0 || err != nil {
-			return ms, false, err
-		}
-		got, exhausted, err := s.take(ctx, c, chosen, max-len(ms))
+		got, exhausted, all, err := s.claimChosen(ctx, c, max-len(ms))
 		ms = append(ms, got...)
 		switch {
 		case err != nil || exhausted && all:
@@ -84,6 +80,19 @@ func (s *Store) claimLanes(ctx context.Context, c *queue.Claim, max int) (ms []*
 		}
 	}
 	return ms, true, nil
+}
+
+// claimChosen leases the first messages of the lanes that a claim needs. exhausted and all
+// are those of take and chooseLanes.
+func (s *Store) claimChosen(ctx context.Context, c *queue.Claim, max int) (ms []*queue.Message, exhausted, all bool, err error) {
+	w := s.lanes.watch()
+	defer s.lanes.unwatch(w)
+	chosen, all, err := s.chooseLanes(ctx, c, max)
+	if len(chosen) == 0 || err != nil {
+		return nil, true, true, err
+	}
+	ms, exhausted, err = s.take(ctx, c, w, chosen, max)
+	return ms, exhausted, all, err
 }
 
 // chooseLanes returns the lanes that a claim of max messages needs. all means that there
@@ -164,8 +173,8 @@ left join lateral (
 // node waits for another.
 const claimLanesSQL = `
 with lane as materialized (
-  select l.*, coalesce($8::bigint, bridgehead.nanos()) as now
-  from unnest($4::integer[], $5::smallint[], $6::bigint[], $7::text[]) with ordinality l (hop, prio, ready, id, n)
+  select l.*, least(coalesce($8::bigint, bridgehead.nanos()), l.until) as now
+  from unnest($4::integer[], $5::smallint[], $6::bigint[], $7::text[], $13::bigint[]) with ordinality l (hop, prio, ready, id, until, n)
 ), found as materialized (
   select l.n, row_number() over (order by $9::integer * l.prio desc, m.ready, l.n) as place
   from lane l cross join lateral (
@@ -206,8 +215,8 @@ with claimed as (
 )` + claimedColumns
 
 // take leases the first messages of lanes: at most max, and a share of them. exhausted
-// means that there are no others that can be claimed now.
-func (s *Store) take(ctx context.Context, c *queue.Claim, lanes []laneBegin, max int) (ms []*queue.Message, exhausted bool, err error) {
+// means that they have no others that can be claimed now.
+func (s *Store) take(ctx context.Context, c *queue.Claim, w *watch, lanes []laneBegin, max int) (ms []*queue.Message, exhausted bool, err error) {
 	p, urgency, wall := laneParams(lanes), 1, c.Wall
 	if c.LeastUrgent {
 		urgency = -1
@@ -218,7 +227,7 @@ func (s *Store) take(ctx context.Context, c *queue.Claim, lanes []laneBegin, max
 	now, shares := nanos(s.clock.databaseNow()), s.shares(c)
 	rows, err := s.lease(ctx, c, func(node int64) (string, []any) {
 		return claimLanesSQL, []any{inlineContent, node, max, p.hops, p.prios, p.readys, p.ids, s.clock.fixed(), urgency,
-			shares, leastShare, nanos(wall)}
+			shares, leastShare, nanos(wall), p.untils}
 	})
 	if err != nil {
 		return nil, false, err
@@ -227,28 +236,28 @@ func (s *Store) take(ctx context.Context, c *queue.Claim, lanes []laneBegin, max
 		exhausted = len(rows) < min(max, leastShare)
 	}
 	slices.SortFunc(rows, func(a, b *row) int { return a.compare(b, c.LeastUrgent) })
-	s.passed(lanes, rows, exhausted, now)
+	s.passed(w, lanes, rows, exhausted, now)
 	return s.messages(ctx, rows), exhausted, nil
 }
 
 // passed records where lanes begin after rows of them were leased. now is the time of
 // the claim.
-func (s *Store) passed(lanes []laneBegin, rows []*row, exhausted bool, now int64) {
+func (s *Store) passed(w *watch, lanes []laneBegin, rows []*row, exhausted bool, now int64) {
 	last := make(map[lane]position)
 	for _, r := range rows {
 		last[r.lane] = r.position
 	}
-	// A row that another node is writing has a time shortly before now.
-	end := position{ready: now - int64(time.Second)}
 	for _, l := range lanes {
 		at, some := last[l.lane]
+		// A row that another node is writing has a time shortly before now.
+		end := position{ready: min(now-int64(time.Second), l.until)}
 		switch {
 		case some:
-			s.lanes.moved(l.lane, l.position, begin{position{at.ready, at.id + " "}, false}, true)
+			s.lanes.moved(w, l.lane, l.position, begin{position{at.ready, at.id + " "}, false}, true)
 		case exhausted && l.before(end):
-			s.lanes.moved(l.lane, l.position, begin{end, false}, true)
+			s.lanes.moved(w, l.lane, l.position, begin{end, false}, true)
 		case exhausted:
-			s.lanes.moved(l.lane, l.position, begin{l.position, false}, true)
+			s.lanes.moved(w, l.lane, l.position, begin{l.position, false}, true)
 		}
 	}
 }
@@ -267,6 +276,9 @@ func (s *Store) claimID(ctx context.Context, c *queue.Claim) ([]*queue.Message, 
 	})
 	if err != nil {
 		return nil, err
+	}
+	for _, r := range rows {
+		s.lanes.left(r.hop)
 	}
 	return s.messages(ctx, rows), nil
 }
@@ -291,11 +303,7 @@ type row struct {
 
 // compare is the order of Claim.
 func (r *row) compare(o *row, leastUrgent bool) int {
-	urgency := cmp.Compare(o.prio, r.prio)
-	if leastUrgent {
-		urgency = -urgency
-	}
-	return cmp.Or(urgency, cmp.Compare(r.ready, o.ready), cmp.Compare(r.id, o.id))
+	return cmp.Or(compareUrgency(r.prio, o.prio, leastUrgent), cmp.Compare(r.ready, o.ready), cmp.Compare(r.id, o.id))
 }
 
 // lease runs a statement that leases messages, and adds the leases of c.Owner.

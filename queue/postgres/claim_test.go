@@ -78,3 +78,25 @@ func TestClaimOfHops(t *testing.T) {
 	take("b0000150", c)
 	take("a0000050", nowClaim("o", 100))
 }
+
+// The order is right although another node has claimed the first message of a hop.
+func TestClaimOrderOfTwoNodes(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Database(t)
+	s, other := open(t, url, nil), open(t, url, nil)
+	long := time.Now().Add(-time.Hour)
+	fill(t, s, 1, hopA, "first", long)
+	fill(t, s, 1, hopB, "second", long.Add(time.Minute))
+	fill(t, s, 1, hopA, "third", long.Add(2*time.Minute))
+	if _, err := s.Next(t.Context(), nowClaim("o", 1)); err != nil { // now s knows where the hops begin
+		t.Fatal(err)
+	}
+	for _, want := range []struct {
+		s  *Store
+		id string
+	}{{other, "first0000001"}, {s, "second0000001"}, {s, "third0000001"}} {
+		if ms := claimed(t, want.s, nowClaim("o", 1)); len(ms) != 1 || ms[0] != want.id {
+			t.Fatalf("claimed %v, want %s", ms, want.id)
+		}
+	}
+}

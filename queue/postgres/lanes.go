@@ -37,18 +37,17 @@ func (p position) before(o position) bool {
 // that were claimed, and to find 100 messages behind 200,000 dead entries takes 18,000
 // pages.
 //
-// A begin is what this node knows. It is too late if another node has stored an earlier
-// message since. So a scan looks for the true begins about every five seconds, and
-// whenever a claim finds fewer messages than it wants.
+// A begin is what this node knows: no message of the lane is before it. It is too late only
+// if another node has stored an earlier message since. So a scan looks for the true
+// begins about every five seconds, and whenever a claim finds fewer messages than it wants.
 type lanes struct {
 	scanning sync.Mutex // held during a scan
 
-	mu     sync.Mutex // guards all below
-	begins map[lane]begin
-	// written has the rows that this node has written during a scan. It is nil if
-	// there is no scan.
-	written map[lane]position
+	mu      sync.Mutex // guards all below
+	begins  map[lane]begin
+	watches map[*watch]bool
 	scanned time.Time     // when the last scan ended; zero: a scan is due
+	again   bool          // a scan is due although one may be in progress
 	took    time.Duration // how long it took
 	// next is where the next scan begins, if there are more lanes than most; nil: at
 	// the first lane.
@@ -56,11 +55,33 @@ type lanes struct {
 	most int // maximum number of lanes; 0: maxLanes
 }
 
-// A begin is where a lane begins. If it is exact, there was a message at this position,
-// otherwise there is none before it.
+// A begin is where a lane begins. If it is exact, there was a message at this position.
 type begin struct {
 	position
 	exact bool
+}
+
+// A watch has the first row of each lane that this node has written since the watch began.
+// Who reads the begins, asks the database, and then changes the begins, does this with a
+// watch: the answer may be without such a row. Guarded by lanes.mu.
+type watch map[lane]position
+
+// watch begins a watch, and unwatch ends it.
+func (l *lanes) watch() *watch {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.watches == nil {
+		l.watches = make(map[*watch]bool)
+	}
+	w := &watch{}
+	l.watches[w] = true
+	return w
+}
+
+func (l *lanes) unwatch(w *watch) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.watches, w)
 }
 
 const (
@@ -82,9 +103,22 @@ func (l *lanes) wrote(hop int32, prio int16, ready int64, id string) {
 	if b, ok := l.begins[k]; !ok || !b.before(p) {
 		l.set(k, begin{p, true})
 	}
-	if l.written != nil {
-		if w, ok := l.written[k]; !ok || p.before(w) {
-			l.written[k] = p
+	for w := range l.watches {
+		if first, ok := (*w)[k]; !ok || p.before(first) {
+			(*w)[k] = p
+		}
+	}
+}
+
+// left records that a message of a hop has left its lane, perhaps from its begin, although
+// no claim of the first messages of the lane has taken it.
+func (l *lanes) left(hop int32) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for prio := int16(-9); prio <= 9; prio++ {
+		if b, ok := l.begins[lane{hop, prio}]; ok {
+			b.exact = false
+			l.begins[lane{hop, prio}] = b
 		}
 	}
 }
@@ -114,7 +148,7 @@ func (l *lanes) set(k lane, b begin) {
 func (l *lanes) forget() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.scanned = time.Time{}
+	l.again = true
 }
 
 // scanDue reports whether it is time for a scan. more means that it would be good to
@@ -123,7 +157,7 @@ func (l *lanes) scanDue(more bool) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	since := time.Since(l.scanned)
-	return l.scanned.IsZero() || since > max(scanInterval, scanShare*l.took) || more && since > scanShare*l.took
+	return l.scanned.IsZero() || l.again || since > max(scanInterval, scanShare*l.took) || more && since > scanShare*l.took
 }
 
 // unknown reports whether there may be lanes that this node does not know.
@@ -147,11 +181,29 @@ func (sel *selection) has(hop int32) bool {
 type laneBegin struct {
 	lane
 	begin
+	// until is the last ready that a claim may take from the lane: messages of other
+	// lanes may come before later ones.
+	until int64
+}
+
+// compare is the order of the lanes that begin like l and o, as in Claim.
+func (l laneBegin) compare(o laneBegin, leastUrgent bool) int {
+	return cmp.Or(compareUrgency(l.prio, o.prio, leastUrgent), cmp.Compare(l.ready, o.ready))
+}
+
+// compareUrgency is the order of priorities in Claim.
+func compareUrgency(a, b int16, leastUrgent bool) int {
+	if leastUrgent {
+		return cmp.Compare(a, b)
+	}
+	return cmp.Compare(b, a)
 }
 
 // choose returns the lanes that a claim of max messages needs. Of the lanes with an
-// exact begin, the first max ones have the first max messages. All lanes whose begin is
-// not exact may have some. all means that these are all lanes of sel that are ready.
+// exact begin, the first max ones have the first max messages, unless other owners have
+// taken some. All lanes whose begin is not exact may have some. all means that these are
+// all lanes of sel that are ready. If they are not, the next lane limits what may be taken
+// from those chosen.
 func (l *lanes) choose(sel *selection, now int64, max int, leastUrgent bool) (chosen []laneBegin, all bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -160,23 +212,24 @@ func (l *lanes) choose(sel *selection, now int64, max int, leastUrgent bool) (ch
 		if b.ready > now || !sel.has(k.hop) {
 			continue
 		}
-		if b.exact {
-			exact = append(exact, laneBegin{k, b})
+		if x := (laneBegin{k, b, math.MaxInt64}); b.exact {
+			exact = append(exact, x)
 		} else {
-			chosen = append(chosen, laneBegin{k, b})
+			chosen = append(chosen, x)
 		}
 	}
-	if all = len(exact) <= max; !all {
-		slices.SortFunc(exact, func(a, b laneBegin) int {
-			urgency := cmp.Compare(b.prio, a.prio)
-			if leastUrgent {
-				urgency = -urgency
-			}
-			return cmp.Or(urgency, cmp.Compare(a.ready, b.ready))
-		})
-		exact = exact[:max]
+	if len(exact) <= max {
+		return append(chosen, exact...), true
 	}
-	return append(chosen, exact...), all
+	slices.SortFunc(exact, func(a, b laneBegin) int { return a.compare(b, leastUrgent) })
+	next := exact[max]
+	chosen = slices.DeleteFunc(append(chosen, exact[:max]...), func(x laneBegin) bool { return next.compare(x, leastUrgent) < 0 })
+	for i := range chosen {
+		if chosen[i].prio == next.prio {
+			chosen[i].until = next.ready
+		}
+	}
+	return chosen, false
 }
 
 // inexact returns the lanes whose begin is not exact, at most max of them.
@@ -185,7 +238,7 @@ func (l *lanes) inexact(max int) (chosen []laneBegin) {
 	defer l.mu.Unlock()
 	for k, b := range l.begins {
 		if !b.exact && len(chosen) < max {
-			chosen = append(chosen, laneBegin{k, b})
+			chosen = append(chosen, laneBegin{lane: k, begin: b})
 		}
 	}
 	return chosen
@@ -205,12 +258,16 @@ func (l *lanes) first(sel *selection) (ready int64, ok bool) {
 }
 
 // moved records that a lane that began at old now begins at b, or has no message if ok
-// is false. It does nothing if this node has written an earlier row in the meantime.
-func (l *lanes) moved(k lane, old position, b begin, ok bool) {
+// is false. w has watched since old was read: the rows that this node has written in the
+// meantime are not skipped.
+func (l *lanes) moved(w *watch, k lane, old position, b begin, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if now, there := l.begins[k]; !there || now.before(old) || old.before(now.position) {
 		return
+	}
+	if p, written := (*w)[k]; written && (!ok || p.before(b.position)) {
+		b, ok = begin{p, false}, true
 	}
 	if ok {
 		l.begins[k] = b
@@ -241,8 +298,10 @@ func (s *Store) scan(ctx context.Context) error {
 	l := &s.lanes
 	l.scanning.Lock()
 	defer l.scanning.Unlock()
+	w := l.watch()
+	defer l.unwatch(w)
 	l.mu.Lock()
-	l.written = make(map[lane]position)
+	l.again = false
 	after, most := beforeLanes, l.max()
 	if l.next != nil {
 		after = *l.next
@@ -255,13 +314,12 @@ func (s *Store) scan(ctx context.Context) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	written := l.written
-	l.written = nil
 	if err != nil {
+		l.again = true
 		return err
 	}
 	l.begins, l.next = found, next
-	for k, p := range written {
+	for k, p := range *w {
 		if b, ok := found[k]; !ok || p.before(b.position) {
 			l.set(k, begin{p, true})
 		}
@@ -326,34 +384,44 @@ cross join lateral (
 
 // refresh makes the begins exact that are not.
 func (s *Store) refresh(ctx context.Context) error {
-	const most = 1000 // lanes in one transaction
 	for {
-		old := s.lanes.inexact(most)
-		if len(old) == 0 {
-			return nil
-		}
-		var found map[int]position
-		err := s.db.tx(ctx, func(b *pgx.Batch) {
-			found = make(map[int]position, len(old))
-			p := laneParams(old)
-			b.Queue(selectBegins, p.hops, p.prios, p.readys, p.ids).Query(func(rows pgx.Rows) error {
-				var n int
-				var at position
-				_, err := pgx.ForEachRow(rows, []any{&n, &at.ready, &at.id}, func() error {
-					found[n-1] = at
-					return nil
-				})
-				return err
-			})
-		})
-		if err != nil {
+		if more, err := s.refreshSome(ctx); !more || err != nil {
 			return err
 		}
-		for i, o := range old {
-			at, ok := found[i]
-			s.lanes.moved(o.lane, o.position, begin{at, true}, ok)
-		}
 	}
+}
+
+// refreshSome does this for some of them. more means that there were any.
+func (s *Store) refreshSome(ctx context.Context) (more bool, err error) {
+	const most = 1000 // lanes in one transaction
+	w := s.lanes.watch()
+	defer s.lanes.unwatch(w)
+	old := s.lanes.inexact(most)
+	if len(old) == 0 {
+		return false, nil
+	}
+	var found map[int]position
+	err = s.db.tx(ctx, func(b *pgx.Batch) {
+		found = make(map[int]position, len(old))
+		p := laneParams(old)
+		b.Queue(selectBegins, p.hops, p.prios, p.readys, p.ids).Query(func(rows pgx.Rows) error {
+			var n int
+			var at position
+			_, err := pgx.ForEachRow(rows, []any{&n, &at.ready, &at.id}, func() error {
+				found[n-1] = at
+				return nil
+			})
+			return err
+		})
+	})
+	if err != nil {
+		return false, err
+	}
+	for i, o := range old {
+		at, ok := found[i]
+		s.lanes.moved(w, o.lane, o.position, begin{at, true}, ok)
+	}
+	return true, nil
 }
 
 // laneColumns are lanes as parameters of a statement.
@@ -362,12 +430,14 @@ type laneColumns struct {
 	prios  []int16
 	readys []int64
 	ids    []string
+	untils []int64
 }
 
 func laneParams(ls []laneBegin) (p laneColumns) {
 	for _, l := range ls {
 		p.hops, p.prios = append(p.hops, l.hop), append(p.prios, l.prio)
 		p.readys, p.ids = append(p.readys, l.ready), append(p.ids, l.id)
+		p.untils = append(p.untils, l.until)
 	}
 	return p
 }

@@ -104,6 +104,10 @@ func (s *Store) regain(ctx context.Context, id string, x lease) (number int64, e
 		s.leases.release(id, x.number)
 		return 0, nil
 	}
+	// Without an answer here, only the order of the next claim may be wrong.
+	if hop, ok, err := s.hops.find(ctx, x.schedule.Hop); err == nil && ok {
+		s.lanes.left(hop)
+	}
 	return x.number + 1, s.leases.add(node, id, x.number+1, x.interrupted, x.schedule)
 }
 

@@ -64,6 +64,33 @@ func claimAfterLease(t *testing.T, f *fixture) {
 	sameIDs(t, byPriority, f.claim(claim("a", 0, 10)), "first", "waited", "leased")
 }
 
+// claimAfterOthersLeft claims messages of hops whose first message has got another hop, or
+// was leased by its ID. So it left the hop although no claim for the hop returned it.
+func claimAfterOthersLeft(t *testing.T, f *fixture) {
+	for i, leave := range []func(id string){
+		func(id string) { // an owner records after the end of its lease
+			f.update("late", f.get(id), queue.Schedule{Due: at(time.Hour), Hop: hopC})
+		},
+		func(id string) {
+			c := claim("b", 10*time.Minute, 1)
+			c.ID = id
+			sameIDs(t, "Claim with an ID returns this message", f.claim(c), id)
+		},
+	} {
+		id := func(name string) string { return fmt.Sprintf("%s%d", name, i) }
+		f.put(message(id("first")), queue.Schedule{Due: at(0), Hop: hopA, Owner: "late", Until: at(time.Minute)})
+		f.putAt(id("third"), 0, 3*time.Minute, hopA)
+		f.putAt(id("second"), 0, 2*time.Minute, hopB)
+		c := claim("a", 10*time.Minute, 1)
+		c.Only = &hopC
+		sameIDs(t, "with Only, Claim returns the messages that wait for that hop", f.claim(c))
+		leave(id("first"))
+		c.Only = nil
+		sameIDs(t, byPriority, f.claim(c), id("second"))
+		sameIDs(t, byPriority, f.claim(c), id("third"))
+	}
+}
+
 func claimHops(t *testing.T, f *fixture) {
 	for i := range 30 {
 		f.putAt(fmt.Sprintf("m%02d", i), i%3-1, time.Duration(i)*time.Millisecond, []queue.NextHop{hopA, hopB, hopC, {}, {Destination: "d"}}[i%5])

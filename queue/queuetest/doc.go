@@ -14,6 +14,9 @@
 // Config.Damage. With Config.OpenOn they simulate power failures. Test needs a few
 // seconds for a store that syncs each call.
 //
+// Two of the tests compare the store with a model, with random operations. They log the seed
+// of the operations. The environment variable QUEUETEST_SEED makes them use a seed again.
+//
 // The tests open a store again only after Close, so a store can lock its directory.
 //
 // Crash is for durable stores: it uses

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -36,6 +38,10 @@ func (mm *modelMessage) ready() time.Time {
 	return mm.s.Due
 }
 
+// seedName is the environment variable with the seed of a run. If it is empty, each run has
+// another seed.
+const seedName = "QUEUETEST_SEED"
+
 var owners = []string{"a", "b", "c"}
 
 func againstAModel(t *testing.T, f *fixture) { runModel(t, f, 1500, false) }
@@ -43,7 +49,13 @@ func reopenModel(t *testing.T, f *fixture)   { runModel(t, f, 1000, true) }
 
 func runModel(t *testing.T, f *fixture, steps int, reopen bool) {
 	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
+	if s := os.Getenv(seedName); s != "" {
+		var err error
+		if seed, err = strconv.ParseUint(s, 10, 64); err != nil {
+			t.Fatalf("%s: %v", seedName, err)
+		}
+	}
+	t.Logf("%s=%d", seedName, seed)
 	md := &model{f: f, rnd: rand.New(rand.NewPCG(seed, 0)), stored: make(map[string]*modelMessage)}
 	for range steps {
 		switch n := md.rnd.IntN(100); {

@@ -59,6 +59,7 @@ func Test(t *testing.T, c Config) {
 		{"ContentOfAllSizes", false, contents},
 		{"ClaimOrder", false, claimOrder},
 		{"ClaimAfterTheLeaseEnds", false, claimAfterLease},
+		{"ClaimOrderAfterOthersLeft", false, claimAfterOthersLeft},
 		{"ClaimOnlyAndExcept", false, claimHops},
 		{"ClaimByID", false, claimByID},
 		{"ClaimIsExclusive", false, claimExclusive},
