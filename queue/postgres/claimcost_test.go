@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"slices"
 	"testing"
@@ -89,7 +90,7 @@ func searchBuffers(t testing.TB, s *Store, c queue.Claim) int {
 func laneBuffers(t testing.TB, s *Store, lanes []laneBegin, max int) int {
 	t.Helper()
 	l := laneParams(lanes)
-	p := explain(t, s, claimLanesSQL, inlineContent, 1, max, l.hops, l.prios, l.readys, l.ids, nil, 1, 1, leastShare, nanos(time.Now()))
+	p := explain(t, s, claimLanesSQL, inlineContent, 1, max, l.hops, l.prios, l.readys, l.ids, nil, 1, 1, leastShare, nanos(time.Now()), l.untils)
 	n, ok := p.buffers("CTE taken")
 	if !ok {
 		t.Fatalf("no part taken in the plan: %+v", p)
@@ -157,7 +158,7 @@ func TestClaimBehindDeadRows(t *testing.T) {
 		t.Errorf("a claim of 100 messages takes %d buffers, want at most %d", n, maxClaimBuffers)
 	}
 	id, _, _ := s.hops.find(t.Context(), hopA)
-	if n := laneBuffers(t, s, []laneBegin{{lane: lane{hop: id}}}, 100); n < dead/100 {
+	if n := laneBuffers(t, s, []laneBegin{{lane: lane{hop: id}, until: math.MaxInt64}}, 100); n < dead/100 {
 		t.Errorf("from the beginning on, a claim takes only %d buffers: the rows are not dead", n)
 	}
 	if got := claimed(t, s, nowClaim("o", 100)); len(got) != 100 {
