@@ -15,8 +15,10 @@ import (
 // accounts maps account names to bcrypt hashes of their passwords.
 type accounts map[string][]byte
 
-// bcryptLen is the length of a bcrypt hash.
-const bcryptLen = 60
+const (
+	bcryptLen     = 60 // of a hash
+	maxBcryptCost = 16 // each step doubles the time of a login; 16 takes some seconds
+)
 
 // parseAccounts parses a file of `htpasswd -B`: one name:hash a line. It ignores
 // empty lines and lines that begin with #.
@@ -29,11 +31,15 @@ func parseAccounts(path, text string) (accounts, error) {
 		}
 		name, hash, _ := strings.Cut(line, ":")
 		// The errors must not contain the line: it is secret.
-		if _, err := bcrypt.Cost([]byte(hash)); err != nil || name == "" {
+		cost, err := bcrypt.Cost([]byte(hash))
+		if err != nil || name == "" {
 			return nil, fmt.Errorf("%s:%d: want name:hash with a bcrypt hash, as from htpasswd -B", path, n)
 		}
 		if len(hash) != bcryptLen {
 			return nil, fmt.Errorf("%s:%d: there is text after the hash", path, n)
+		}
+		if cost > maxBcryptCost {
+			return nil, fmt.Errorf("%s:%d: the cost %d of the hash is more than %d", path, n, cost, maxBcryptCost)
 		}
 		if first := seen[name]; first > 0 {
 			return nil, fmt.Errorf("%s:%d: the name is also in line %d", path, n, first)
