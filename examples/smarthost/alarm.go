@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -9,7 +10,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"context"
 	"github.com/bridgehead-mail/bridgehead/examples/internal/program"
 	"github.com/bridgehead-mail/bridgehead/policy/gateway"
 )
@@ -21,14 +21,19 @@ type alarm struct {
 	after, every time.Duration
 }
 
+const (
+	defaultAfter = 30 * time.Minute
+	defaultEvery = time.Hour
+)
+
 func (a *alarm) define(f *flag.FlagSet) {
 	f.Var(&a.command, "alarm-command", "`program` that is run, without a shell, when no mail gets through; repeat the flag for its\narguments. Its input is a line with the reason")
 	f.StringVar(&a.url, "alarm-url", "", "http or https `URL` that gets the reason by POST, as JSON with the field text, when no mail\ngets through")
-	f.DurationVar(&a.after, "alarm-after", 30*time.Minute, "`age` of the oldest waiting message at which no mail gets through")
-	f.DurationVar(&a.every, "alarm-every", time.Hour, "shortest `time` between two alarms")
+	f.DurationVar(&a.after, "alarm-after", defaultAfter, "`age` of the oldest waiting message at which no mail gets through")
+	f.DurationVar(&a.every, "alarm-every", defaultEvery, "shortest `time` between two alarms")
 }
 
-// build returns the alarm, or nil if it has nobody to tell.
+// build returns the alarm, or nil if there is neither a command nor a URL.
 func (a *alarm) build(k *program.Kit) *gateway.Alarm {
 	k.Fixed("alarm-command", "alarm-url", "alarm-after", "alarm-every") // the task is made at the start
 	for setting, d := range map[string]time.Duration{"alarm-after": a.after, "alarm-every": a.every} {
@@ -52,6 +57,11 @@ func (a *alarm) build(k *program.Kit) *gateway.Alarm {
 		calls = append(calls, gateway.NotifyURL(a.url, nil))
 	}
 	if len(calls) == 0 {
+		for setting, changed := range map[string]bool{"alarm-after": a.after != defaultAfter, "alarm-every": a.every != defaultEvery} {
+			if changed {
+				k.Fault(setting, errors.New("needs -alarm-command or -alarm-url"))
+			}
+		}
 		return nil
 	}
 	return &gateway.Alarm{Queue: k.Queue, After: a.after, Every: a.every, Notify: func(ctx context.Context, r gateway.AlarmReport) error {

@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 
 	"github.com/bridgehead-mail/bridgehead/examples/internal/program"
@@ -27,6 +29,21 @@ func (g *graphMail) define(f *flag.FlagSet) {
 	f.IntVar(&g.rate, "graph-rate", graph.DefaultRate, "maximum `number` of messages with -graph in a minute")
 	f.IntVar(&g.requests, "graph-requests", graph.DefaultConcurrency, "maximum `number` of requests with -graph at a time")
 }
+
+// check reports settings that have no effect.
+func (g *graphMail) check(k *program.Kit) {
+	if g.mailbox != "" {
+		return
+	}
+	for setting, set := range map[string]bool{"graph-host": g.host != "", "graph-rate": g.rate != graph.DefaultRate, "graph-requests": g.requests != graph.DefaultConcurrency} {
+		if set {
+			k.Fault(setting, errors.New("needs -graph"))
+		}
+	}
+}
+
+// objectID is the form of the ID of a user in Entra.
+var objectID = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
 
 // connectors returns chain, the connectors for -upstream, behind one that sends with
 // Graph. Without -graph, chain is unchanged.
@@ -66,8 +83,11 @@ func (g *graphMail) source(k *program.Kit, o *tokens) *oauth.Source {
 	if o.tenant == "" || o.client == "" || (o.secretFile == "") == (o.cert == "") || o.googleKey != "" {
 		k.Fault("graph", errors.New("needs -oauth-tenant, -oauth-client and one of -oauth-secret-file and -oauth-cert"))
 	}
-	if strings.ContainsAny(g.mailbox, " /?#") {
-		k.Fault("graph", errors.New("is not the name of a mailbox"))
+	if strings.ContainsAny(g.mailbox, " /?#") || !strings.Contains(g.mailbox, "@") && !objectID.MatchString(g.mailbox) {
+		k.Fault("graph", errors.New("is neither the address of a mailbox nor the object ID of its user"))
+	}
+	if strings.ContainsAny(g.host, " /") {
+		k.Fault("graph-host", fmt.Errorf("%q is not host or host:port", g.host))
 	}
 	m := o.microsoft(k)
 	host, _, _ := strings.Cut(cmp.Or(g.host, "graph.microsoft.com"), ":")

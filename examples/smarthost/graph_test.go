@@ -78,9 +78,10 @@ func TestWrongGraphSettings(t *testing.T) {
 		base:                              "-graph: needs -oauth-tenant",
 		app + "-graph-host 192.0.2.1":     "Endpoint has an IP address",
 		app + "-graph-rate -1":            "Rate is negative",
-		app + "-graph a/b@example.com":    "-graph: is not the name of a mailbox",
+		app + "-graph a/b@example.com":    "-graph: is neither the address of a mailbox",
+		app + "-graph relay":              "-graph: is neither the address of a mailbox",
 		app + "-user u@example.com":       "-user: needs -upstream",
-		app + "-graph-host http://x.test": "Endpoint is not an https URL",
+		app + "-graph-host http://x.test": `-graph-host: "http://x.test" is not host or host:port`,
 	} {
 		if got := peers.RefuseSelf(t, asMain, strings.Fields(args)...); !strings.Contains(got, want) || strings.Contains(got, "s3cr3t") {
 			t.Errorf("%s: %s\nwant %q", args, got, want)

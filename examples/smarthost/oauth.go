@@ -42,6 +42,7 @@ func (o *tokens) auth(k *program.Kit, user string, level smtpclient.TLSLevel, up
 	fault("user", user == "", "is required with -oauth-tenant and -oauth-google-key: it is the mailbox")
 	fault("tls", level != smtpclient.TLSDefault && level != smtpclient.TLSDomain, `must be "domain" with OAuth: a token is sent only to a host that has proved its name`)
 	fault("upstream", slices.ContainsFunc(upstreams, isAddress), "must be a name with OAuth: a token is sent only to a host that has proved its name")
+	fault("oauth-host", strings.ContainsAny(o.host, " /"), "is not host or host:port")
 	fault("oauth-host", !microsoft && o.googleKey == "", "needs -oauth-tenant or -oauth-google-key")
 	if o.googleKey != "" {
 		fault("oauth-google-key", microsoft, "excludes -oauth-tenant, -oauth-client, -oauth-secret-file and -oauth-cert")
@@ -49,7 +50,8 @@ func (o *tokens) auth(k *program.Kit, user string, level smtpclient.TLSLevel, up
 	}
 	fault("oauth-tenant", o.tenant == "", "is required with -oauth-client")
 	fault("oauth-client", o.client == "", "is required with -oauth-tenant")
-	fault("oauth-secret-file", (o.secretFile == "") == (o.cert == ""), "one of -oauth-secret-file and -oauth-cert is required")
+	fault("oauth-secret-file", o.secretFile == "" && o.cert == "", "one of -oauth-secret-file and -oauth-cert is required")
+	fault("oauth-secret-file", o.secretFile != "" && o.cert != "", "excludes -oauth-cert")
 	return o.source(k, "oauth-tenant", user, o.microsoft(k))
 }
 

@@ -46,6 +46,13 @@ func (s *smarthost) check(k *program.Kit) {
 	if s.user != "" && len(s.hosts) == 0 {
 		k.Fault("user", errors.New("needs -upstream"))
 	}
+	if s.reportSender != "" && len(s.hosts) == 0 && len(s.bySender) == 0 && s.graph.mailbox == "" {
+		k.Fault("report-sender", errors.New("needs -upstream, -upstream-for or -graph: reports are sent to MX hosts with the null reverse-path"))
+	}
+	if s.port != 25 && len(s.hosts) > 0 {
+		k.Fault("port", errors.New("is the port of MX hosts; that of -upstream is a part of its value"))
+	}
+	s.graph.check(k)
 	s.machines.check(k, s.allow)
 	k.Fixed("from") // it is in the reports
 }

@@ -257,7 +257,8 @@ func TestStrangersAreRefused(t *testing.T) {
 }
 
 func TestWrongSettingsAreNamed(t *testing.T) {
-	const good = "-allow 10.0.0.0/8 -upstream smtp.example.net:587 -spool /nowhere/at/all "
+	const mx = "-allow 10.0.0.0/8 -spool /nowhere/at/all "
+	const good = mx + "-upstream smtp.example.net:587 "
 	for args, want := range map[string]string{
 		"":                                 "-allow: is required",
 		"-allow 10.0.0.0/8,printer":        `invalid value "10.0.0.0/8,printer" for flag -allow: policy: network "printer"`,
@@ -281,7 +282,14 @@ func TestWrongSettingsAreNamed(t *testing.T) {
 		good + "-user relay -password-file /nowhere/at/all":        "-password-file: open /nowhere/at/all",
 		good + "-user relay -password-file " + peers.File(t, "\n"): "first line is empty",
 		good + "-allow 0.0.0.0/0 -spool " + t.TempDir():            "open relay",
-		good + "25": `"25" is not a flag`,
+		// Settings that would have no effect.
+		good + "-alarm-after 10m":                "-alarm-after: needs -alarm-command or -alarm-url",
+		good + "-graph-rate 10":                  "-graph-rate: needs -graph",
+		good + "-graph-host graph.microsoft.us":  "-graph-host: needs -graph",
+		good + "-port 2525":                      "-port: is the port of MX hosts",
+		mx + "-report-sender relay@example.com":  "-report-sender: needs -upstream",
+		mx + "-port 2525 -retry-now extra words": `"extra words" is not a flag`,
+		good + "25":                              `"25" is not a flag`,
 	} {
 		if got := peers.RefuseSelf(t, asMain, strings.Fields(args)...); !strings.Contains(got, want) {
 			t.Errorf("%s: %s\nwant %q", args, got, want)

@@ -96,7 +96,28 @@
 // mailbox. More attempts are Busy, so that they take no delivery slot. An attempt
 // waits up to 65 s for the rate, or for the end of Retry-After.
 //
-// The package was tested with a scripted Graph. These were not tried with the real
-// one: whether Exchange keeps the field X-Bridgehead-Id in Sent Items, how long Sent
-// Items lags, and the largest message that a tenant accepts.
+// Retry-After is the only header of throttling that is read: in an answer 429, and in
+// 503. Without it, 429 delays the mailbox by one minute.
+//
+// # Not tried with the real Graph
+//
+// The package was tested with a scripted Graph, which answers as Microsoft documents.
+// It was not tried with the real one:
+//
+//   - From and Send As. The transport does not change From. What Exchange does with a
+//     From that differs from the mailbox is not known: with the right Send As, with
+//     Send on Behalf, with another address of the same mailbox, and without a right.
+//     The answer 403 ErrorSendAsDenied is a failure with 5.7.60. If Exchange accepts the
+//     message and replaces From, or sends a report to the mailbox later, the relay does
+//     not see that. Use the mailbox's address in From (rewrite.NewMailbox) where the
+//     rights are not certain.
+//   - Throttling. Which limit of Exchange answers with 429, which with 503 and which
+//     with a report to the mailbox after 202, and which values of Retry-After and other
+//     headers the answers have.
+//   - Sent Items. How long an item lags. SearchTime is an assumption, not a
+//     measurement.
+//   - Sent Items. Whether Exchange keeps the field X-Bridgehead-Id and the Message-ID of
+//     the relay, on which the search depends.
+//   - The size. The largest message that a tenant accepts, and the size above which a
+//     tenant answers 200 and sends nothing.
 package graph
