@@ -42,6 +42,9 @@ type Greylist struct {
 	// accepted before the network is known. Default 5; if it is negative, no
 	// network becomes known.
 	KnownAfter int
+	// Exempt are networks that are never deferred, such as the organization's own
+	// relays that forward mail from outside. May be nil.
+	Exempt *Networks
 	// Max is the maximum number of stored triplets and networks. If there are
 	// more, old entries are removed. Default 1,000,000, about 150 MB.
 	Max int
@@ -95,6 +98,9 @@ func (g *Greylist) Validate() error {
 func (g *Greylist) Agent() smtpserver.Agent {
 	return Unless(BypassAntiSpam, smtpserver.Agent{Name: "greylist",
 		Rcpt: func(_ context.Context, s *smtpserver.Session, to string, _ *smtp.RcptOptions) error {
+			if ip, ok := clientIP(s); ok && g.Exempt.Contains(ip) {
+				return nil
+			}
 			ip, ok := countedIP(s)
 			if !ok {
 				return nil

@@ -26,7 +26,7 @@ func rcptTo(from, to, reply string) string {
 
 func TestGreylist(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := &Greylist{KnownAfter: 2}
+		g := &Greylist{KnownAfter: 2, Exempt: networks(t, "203.0.113.0/24")}
 		relay := &Relay{Networks: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")}, Domains: mustDomains(t, Domain{Name: "example.com"})}
 		srv := serveAgents(t, relay.Agent(), g.Agent())
 		try := func(client, from, to, want string) {
@@ -42,6 +42,7 @@ func TestGreylist(t *testing.T) {
 		try(stranger, "b@example.net", "alice@example.com", "451")
 		try("198.51.100.1", "a@example.net", "alice@example.com", "451")
 		try(neighbour, "c@example.net", "alice@example.com", "250") // skipped
+		try("203.0.113.1", "c@example.net", "alice@example.com", "250")
 
 		// After the second accepted triplet the network is known.
 		sleep(5 * time.Minute)

@@ -61,9 +61,9 @@ func (f *Filters) exempted(k *program.Kit, g *policy.Gate) {
 	g.Grants = append(g.Grants, policy.Grant{To: policy.Clients{Networks: f.exempt}, Rights: policy.BypassAntiSpam})
 }
 
-// networks returns the clients that have no reputation: those of the setting exempt, and
-// the organization's own relays.
-func (f *Filters) networks(k *program.Kit) *policy.Networks {
+// uncounted returns the clients that the greylist, the limits and the reputation do not
+// apply to: those of the setting exempt, and the organization's own relays.
+func (f *Filters) uncounted(k *program.Kit) *policy.Networks {
 	set, err := policy.NewNetworks(slices.Concat(f.exempt, f.Internal)...)
 	if err != nil {
 		f.fault(k, "exempt", err)
@@ -86,11 +86,11 @@ func (f *Filters) greylistOf(k *program.Kit) (settings string, _ *policy.Greylis
 		f.needs(k, s.knownAfter != 0, "greylist.known-after", f.prefix+"greylist.delay")
 		return "", nil
 	}
-	g := &policy.Greylist{Delay: s.delay, RetryWindow: s.window, KnownAfter: s.knownAfter}
+	g := &policy.Greylist{Delay: s.delay, RetryWindow: s.window, KnownAfter: s.knownAfter, Exempt: f.uncounted(k)}
 	if err := g.Validate(); err != nil && !k.Failed() {
 		f.fault(k, "greylist.window", fmt.Errorf("%v is not longer than the delay: no retry would be accepted", s.window))
 	}
-	return fmt.Sprint(*s), g
+	return fmt.Sprint(*s, f.exempt, f.Internal), g
 }
 
 func (f *Filters) reputationOf(k *program.Kit) (settings string, _ *policy.Reputation) {
@@ -103,7 +103,7 @@ func (f *Filters) reputationOf(k *program.Kit) (settings string, _ *policy.Reput
 		f.needs(k, s.minPoints != 0, "reputation.min-points", f.prefix+"reputation.block-level")
 		return "", nil
 	}
-	return fmt.Sprint(*s, f.exempt, f.Internal), &policy.Reputation{BlockLevel: s.blockLevel, BlockTime: s.blockTime, MinPoints: s.minPoints, Exempt: f.networks(k)}
+	return fmt.Sprint(*s, f.exempt, f.Internal), &policy.Reputation{BlockLevel: s.blockLevel, BlockTime: s.blockTime, MinPoints: s.minPoints, Exempt: f.uncounted(k)}
 }
 
 func (f *Filters) tarpitAgent(k *program.Kit) *policy.Tarpit {
@@ -143,10 +143,10 @@ func (f *Filters) ratesOf(k *program.Kit) (settings string, _ *policy.Rates) {
 			f.fault(k, setting, errors.New("is there twice"))
 		}
 		seen[key] = true
-		rate.Exempt = f.networks(k)
+		rate.Exempt = f.uncounted(k)
 		r.Rates = append(r.Rates, rate)
 	}
-	return fmt.Sprint(f.rates.String(), f.exempt), r
+	return fmt.Sprint(f.rates.String(), f.exempt, f.Internal), r
 }
 
 var rateKeys = map[string]policy.RateKey{

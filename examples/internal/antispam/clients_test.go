@@ -114,6 +114,23 @@ func TestReputation(t *testing.T) {
 	w.Stop(t)
 }
 
+// The organization's own relays forward the mail of many clients. The filters by client do
+// not apply to them, and a reload can change which they are.
+func TestInternal(t *testing.T) {
+	t.Parallel()
+	settings := []string{"filters.greylist.delay: 1h", "filters.rates: address; messages=2; per=1h", "filters.reputation.block-level: 7", "filters.reputation.min-points: 2"}
+	w := newWorld(t, append(settings, "internal: 127.0.0.0/8")...)
+	for range 4 {
+		w.rcpt("a@example.net", "nobody@example.com", "550 5.1.1")
+		w.rcpt("a@example.net", "b@example.com", "250")
+	}
+	w.reload(settings...)
+	w.rcpt("a@example.net", "b@example.com", "451 4.7.1 Greylisted")
+	w.rcpt("a@example.net", "nobody@example.com", "550 5.1.1")
+	w.sender("450 4.7.1 Too many messages")
+	w.Stop(t)
+}
+
 // Each refusal of a session is answered later than the one before.
 func TestTarpit(t *testing.T) {
 	t.Parallel()

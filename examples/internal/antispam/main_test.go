@@ -44,6 +44,7 @@ func (x *mx) Define(f *flag.FlagSet) {
 	f.StringVar(&x.internet, "listen", "127.0.0.1:0", "`address` for the internet")
 	f.StringVar(&x.organization, "organization", "127.0.0.1:0", "`address` for the organization")
 	f.StringVar(&x.server, "server", "192.0.2.1", "`host` that gets the mail")
+	f.Var(&x.filters.Internal, "internal", "`networks` of relays that forward mail from outside")
 	x.filters.Define(f, "filters.")
 }
 

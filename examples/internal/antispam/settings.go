@@ -11,7 +11,7 @@ import (
 // them calls Define in its own Define, and Add in its Build.
 type Filters struct {
 	// Internal are the organization's own relays and firewalls that forward mail from
-	// outside. Reputation does not count what their clients do against them.
+	// outside. The greylist, the limits and the reputation do not apply to them.
 	Internal program.Networks
 
 	prefix string // of the names of the settings
