@@ -34,6 +34,7 @@ func commands() []command {
 	return []command{
 		topCommand, queuesCommand, shapeCommand, suspensionsCommand,
 		messagesCommand, showCommand,
+		pauseCommand, continueCommand,
 		suspendCommand, resumeCommand, retryCommand, redirectCommand, removeCommand, resubmitCommand, expireCommand,
 		exportCommand, replayCommand,
 		trackCommand, sessionsCommand, watchCommand, blocksCommand,

@@ -124,6 +124,7 @@ type overview struct {
 		Active, MaxActive         int
 	}
 	Limit   *limit
+	Frozen  bool
 	Largest []nextHop
 	Retry   []nextHop
 }
@@ -136,6 +137,9 @@ func (v *overview) text() (string, error) {
 	state := "healthy"
 	if !v.Health.OK {
 		state = "NOT HEALTHY"
+	}
+	if v.Frozen {
+		state += ", the receipt of mail is paused"
 	}
 	line("%s: %s  %s", v.Hostname, state, stamp(t.Time))
 	for _, c := range v.Health.Checks {

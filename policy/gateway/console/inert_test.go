@@ -90,7 +90,7 @@ func TestUntrustedTextIsInertOnEachPage(t *testing.T) {
 			"/messages/" + m.ID, "/messages/" + aside.ID, "/messages/" + url.PathEscape(nasty), "/bad", "/audit", "/" + url.PathEscape(nasty), "/queues?" + q + "=1", "/queues?done=" + q,
 			"/tracking", "/tracking?sender=" + q + "&event=" + q, "/tracking?since=" + q, "/tracking?cursor=" + q, "/tracking/" + m.ID, "/tracking/" + url.PathEscape(nasty),
 			"/sessions", "/sessions?address=" + q, "/sessions?state=" + q, "/sessions?side=" + q, "/sessions?connector=" + q, "/sessions?after=" + q,
-			"/sessions/dialogue", "/sessions/dialogue?side=in&id=" + session, "/sessions/dialogue?id=" + q, "/sessions/dialogue?network=" + q, "/sessions/dialogue?connector=" + q, "/loglevels",
+			"/sessions/dialogue", "/sessions/dialogue?side=in&id=" + session, "/sessions/dialogue?id=" + q, "/sessions/dialogue?network=" + q, "/sessions/dialogue?connector=" + q, "/loglevels", "/blocks", "/blocks?address=" + q,
 		} {
 			r := httpGet(path)
 			r.Header.Set("Accept", "text/html")
@@ -104,6 +104,8 @@ func TestUntrustedTextIsInertOnEachPage(t *testing.T) {
 			"/messages/resume":  form(nasty, nasty),
 			"/sessions/end":     form("side", "in", "id", session, "reason", nasty),
 			"/loglevels":        form("part", nasty, "level", nasty),
+			"/blocks/unblock":   form("address", nasty),
+			"/pause":            form("what", nasty),
 		} {
 			pages["POST "+path] = w.sendPage(path, f).Body.String()
 		}

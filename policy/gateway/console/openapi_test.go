@@ -25,6 +25,7 @@ func TestOpenAPIDescribesTheRoutes(t *testing.T) {
 		traced.Content = queue.String(tracedContent)
 		nodes.Lease(w.submit(traced).ID, "b")
 		w.submit(mail("bob@slow.example"))
+		w.queue.Pause(t.Context())
 		w.reputation("receive").Block(netip.MustParseAddr("192.0.2.66"), time.Hour)
 		defer smtptest.TalkOn(t, w.dial("192.0.2.7:1025"), "S: 220\nC: EHLO client.example\nS: 250\nC: MAIL FROM:<a@example.com>\nS: 250\n").Close()
 		w.post("/queues/suspend", 200, form("domain", "example.org", "confirm", "yes", "reason", "test"), nil)
@@ -111,6 +112,10 @@ func (w *world) sampleForm(r route) map[string][]string {
 		return form("side", "in", "id", w.console.Gateway.LiveSessions().Sessions()[0].ID)
 	case r.path == "/suspensions/lift":
 		return form("domain", "example.org")
+	case r.path == "/pause":
+		return form("what", "receive")
+	case r.path == "/continue":
+		return form("what", "deliver")
 	case r.path == "/blocks/unblock":
 		return form("address", "192.0.2.66")
 	case strings.HasPrefix(r.path, "/queues/"):

@@ -12,6 +12,8 @@ type overview struct {
 	Totals    totals         `json:"totals"`
 	Usage     usage          `json:"usage"`
 	Limit     *limitView     `json:"limit,omitempty" doc:"The limit that holds back all mail, or most of it."`
+	Frozen    bool           `json:"frozen" doc:"Whether the receipt of mail is paused."`
+	Paused    bool           `json:"paused" doc:"Whether the deliveries are paused."`
 	Nodes     *nodeCounts    `json:"nodes,omitempty" doc:"Set if several nodes can share the store."`
 	Listeners []listenerView `json:"listeners"`
 	Largest   []queueView    `json:"largest" doc:"The next hops with the most messages."`
@@ -53,7 +55,7 @@ func showOverview(x *call, _ struct{}) (*overview, error) {
 	v := &overview{Hostname: g.Hostname, Health: g.Health(x.ctx()), Totals: *t, Listeners: []listenerView{}}
 	st := g.Queue.State()
 	v.Usage = usage{st.Active, st.Limits.Active, st.Memory, st.Limits.Memory, st.Deliveries, st.Limits.Deliveries}
-	v.Limit = viewOfLimit(st.Limit)
+	v.Limit, v.Frozen, v.Paused = viewOfLimit(st.Limit), st.Frozen, st.Paused
 	if v.Nodes, err = x.countNodes(); err != nil {
 		return nil, err
 	}

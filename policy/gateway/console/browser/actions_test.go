@@ -210,6 +210,15 @@ func TestActions(t *testing.T) {
 		t.Errorf("level %s", level)
 	}
 
+	do("/pause", action{page: "/overview", button: `form[action$="/pause"]:has(input[value="deliver"]) button`})
+	if !w.queue.State().Paused {
+		t.Error("the deliveries are not paused")
+	}
+	do("/continue", action{page: "/overview", button: `form[action$="/continue"] button`})
+	if w.queue.State().Paused {
+		t.Error("the deliveries are paused")
+	}
+
 	// A client that is blocked because of its reputation.
 	w.blocks.Block(netip.MustParseAddr("192.0.2.66"), time.Hour)
 	do("/blocks/unblock", action{page: "/blocks", button: `button[aria-label="Unblock 192.0.2.66"]`})
