@@ -24,6 +24,9 @@ func (f *Filters) Add(k *program.Kit, g *policy.Gate, r *program.Rules) {
 	g.AntiSpam = append(g.AntiSpam, f.miltersAgents(k)...)
 	g.AntiSpam = append(g.AntiSpam, f.spamAgents(k)...)
 	f.build(k)
+	if text := f.sizeWarning(k); text != "" {
+		r.Warnings = append(r.Warnings, text)
+	}
 	g.Content = slices.Concat(g.Content, f.built.virus, f.built.attachments, f.built.rules, f.levelAgents(k, g.Reputation))
 }
 

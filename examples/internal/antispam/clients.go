@@ -74,6 +74,10 @@ func (f *Filters) uncounted(k *program.Kit) *policy.Networks {
 // The functions below return a filter that has not been used yet, and its settings as
 // text. The filter is nil if the settings do not request it.
 
+// maxGreylist is the largest number of senders and recipients in the greylist, about
+// 30 MB. The default of the library is too large for a small machine.
+const maxGreylist = 200_000
+
 func (f *Filters) greylistOf(k *program.Kit) (settings string, _ *policy.Greylist) {
 	s := &f.greylist
 	f.time(k, "greylist.delay", s.delay, time.Second, day)
@@ -86,7 +90,7 @@ func (f *Filters) greylistOf(k *program.Kit) (settings string, _ *policy.Greylis
 		f.needs(k, s.knownAfter != 0, "greylist.known-after", f.prefix+"greylist.delay")
 		return "", nil
 	}
-	g := &policy.Greylist{Delay: s.delay, RetryWindow: s.window, KnownAfter: s.knownAfter, Exempt: f.uncounted(k)}
+	g := &policy.Greylist{Delay: s.delay, RetryWindow: s.window, KnownAfter: s.knownAfter, Exempt: f.uncounted(k), Max: maxGreylist}
 	if err := g.Validate(); err != nil && !k.Failed() {
 		f.fault(k, "greylist.window", fmt.Errorf("%v is not longer than the delay: no retry would be accepted", s.window))
 	}

@@ -1,6 +1,7 @@
 package antispam
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -77,6 +78,17 @@ func (f *Filters) virusAgents(k *program.Kit) []smtpserver.Agent {
 	f.fault(k, "scan.clamd", checkAddress(s.clamd))
 	c := &scan.Clamd{Address: s.clamd, MaxSize: int64(s.virusMaxSize), PassOversize: s.virusOversize.changed(), PassWhenDown: s.virusDown.changed()}
 	return []smtpserver.Agent{c.Agent()}
+}
+
+// sizeWarning returns a warning if the gateway announces a larger size than the virus
+// scanner can scan; "" if it does not.
+func (f *Filters) sizeWarning(k *program.Kit) string {
+	s := &f.scan
+	scanned, size := cmp.Or(s.virusMaxSize, 25<<20), cmp.Or(k.MaxSize, 36<<20) // the defaults of the library
+	if s.clamd == "" || s.virusOversize.changed() || size <= scanned {
+		return ""
+	}
+	return fmt.Sprintf("%sscan.virus-max-size is %s and max-size is %s: clients may send larger messages than clamd scans, and they are refused with 552", f.prefix, &scanned, &size)
 }
 
 // checkAddress checks the address of a scanner or milter.

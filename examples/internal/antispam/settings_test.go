@@ -110,6 +110,22 @@ func TestRightSettings(t *testing.T) {
 	}
 }
 
+// -check warns of a size that is announced and then refused.
+func TestSizeWarning(t *testing.T) {
+	for settings, want := range map[string]string{
+		"scan.clamd: /x": "warning: filters.scan.virus-max-size is 25MiB and max-size is 36MiB",
+		"scan.clamd: /x\nscan.virus-max-size: 35M":    "warning: filters.scan.virus-max-size is 35MiB and max-size is 36MiB",
+		"scan.clamd: /x\nscan.virus-max-size: 36M":    "",
+		"scan.clamd: /x\nscan.virus-oversize: accept": "",
+		"scan.rspamd: /x": "",
+	} {
+		status, out := checkSettings(t, strings.Split(settings, "\n")...)
+		if status != 0 || !strings.Contains(out, want) || want == "" && strings.Contains(out, "virus-max-size") {
+			t.Errorf("%q: status %d\n%swant %q", settings, status, out, want)
+		}
+	}
+}
+
 // The folder of the state cannot change while the gateway runs.
 func TestStateIsFixed(t *testing.T) {
 	t.Parallel()

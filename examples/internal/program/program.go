@@ -42,6 +42,8 @@ type Rules struct {
 	// Applied are called when these rules have come into use: at the start before a
 	// listener opens, and after each reload without an error.
 	Applied []func()
+	// Warnings are what is probably wrong with the settings.
+	Warnings []string
 
 	// These are used at the start only. A reload does not replace them.
 

@@ -70,6 +70,7 @@ func (k *Kit) finding(f *gateway.Finding, r *Rules) (setting, text string) {
 
 // warnings returns what is probably wrong, besides the warnings of the relay.
 func (r *Rules) warnings() (texts []string) {
+	texts = append(texts, r.Warnings...)
 	for _, c := range r.Receive {
 		if a, err := ListenAddr(c.Address); err == nil && a.Port() == 0 {
 			texts = append(texts, fmt.Sprintf("-%s %s: with port 0, the system chooses another port at each start", c.setting(), c.Address))
