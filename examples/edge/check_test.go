@@ -2,10 +2,6 @@ package main
 
 import (
 	"bytes"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
 	"os"
 	"os/exec"
@@ -40,6 +36,19 @@ func TestSampleIsValid(t *testing.T) {
 	}
 }
 
+// The file may be written by an editor of Windows.
+func TestSampleFromNotepad(t *testing.T) {
+	text, err := os.ReadFile("edge.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{t: t, dir: t.TempDir()}
+	path := w.file("edge.yaml", "\ufeff"+strings.ReplaceAll(string(text), "\n", "\r\n"))
+	if out, err := check(t, path); err != nil || out != "the settings are valid\n" {
+		t.Errorf("-check: %v\n%s", err, out)
+	}
+}
+
 var commented = regexp.MustCompile(`(?m)^( *)# ((?:  )*(?:- )?[a-z][a-z0-9-]*:(?: .*)?)$`)
 
 // The settings that are comments in the sample are valid too, all together.
@@ -50,11 +59,7 @@ func TestCommentsOfSampleAreValid(t *testing.T) {
 	}
 	w := &world{t: t, dir: t.TempDir()}
 	cert, key := w.pemFiles("cert", smtptest.Certificate(t, "edge.example.com"))
-	rsaKey, err := rsa.GenerateKey(rand.Reader, 1024)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.file("dkim.pem", string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(rsaKey)})))
+	w.dkimKey()
 	w.accounts("organization", "sesame")
 	w.file("password", "sesame\n")
 	w.file("rules", "rule external mail\n  if not from example.com\n  then subject \"[EXTERNAL] \"\n")
@@ -127,6 +132,19 @@ func TestErrorsByLine(t *testing.T) {
 		{"[all@example.com] => [all@]", "[all@]", "filters.recipient.internal[0]: "},
 		{"spoofing: true => spoofing: perhaps", "  spoofing:", `filters.spoofing: "perhaps" is not true or false`},
 		{"spf: check => spf: perhaps", "  spf:", `filters.spf: "perhaps" is not one of`},
+		{"# mta-sts: true => tls: domain\n    mta-sts: true", "mta-sts: true", "send.internet.mta-sts: has no effect at the TLS level domain"},
+		{"# dane: true => dane: true", "dane: true", "send.internet.dane: needs -dnssec"},
+		{"# tls-reports: => tls-reports:", "tls-reports:", "send.internet.tls-reports: needs a DKIM key for example.com"},
+		{"# dkim:\n  #   domain: => dkim:\n    domain:", "  dkim:", "send.dkim.selector: is required"},
+		{"# arc: check => arc: seal", "arc: seal", "filters.arc: seal needs the key"},
+		{"# scan:\n  #   rspamd: 127.0.0.1:11332 => scan:\n    rspamd: here", "rspamd: here", "filters.scan.rspamd: "},
+		{"# rates:\n  #   - by: address\n => rates:\n    - by: address\n", "- by: address", "filters.rates[0]"},
+		{"# greylist:\n  #   delay: 5m => greylist:\n    delay: 5", "delay: 5", `filters.greylist.delay: "5" is not a duration`},
+		{"no-ptr: ignore => no-ptr: perhaps", "no-ptr:", `filters.client-name.no-ptr: "perhaps" is not one of ignore, tag,`},
+		{"# old-tls: true => old-tls: true", "old-tls: true", "receive.organization.old-tls: needs cert and key"},
+		{"# old-tls-login: true => old-tls-login: true", "old-tls-login: true", "receive.organization.old-tls-login: needs old-tls"},
+		{"internal: [] => internal: [0.0.0.0/33]", "internal: [0.0.0.0/33]", "filters.connection.internal[0]: "},
+		{"# pause: none => pause: everything", "pause: everything", `pause: "everything" is not one of none, receiving,`},
 		{"spf: check => spf: none", "  dmarc:", "filters.dmarc: uses the results of SPF and DKIM"},
 	} {
 		from, to, _ := strings.Cut(c.change, " => ")

@@ -2,6 +2,10 @@ package main
 
 import (
 	"context"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -99,6 +103,56 @@ func TestReloadStartsTheMailThatWaitedForIt(t *testing.T) {
 		t.Errorf("mail for %q", m.To())
 	}
 	w.p.Stop(t)
+}
+
+// A file that becomes invalid changes nothing. The log and the health name the setting.
+// A file that has changed is read without SIGHUP.
+func TestFilesAreReadAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	recipients := w.file("recipients", "carol\n")
+	certificate, key := w.pemFiles("edge", smtptest.Certificate(t, "edge.example.com"))
+	w.write("DOMAINS", "- name: example.info\n    recipients-file: "+recipients, "HOSTS", hosts("192.0.2.1"), "SECURITY", "accounts: "+w.accounts("organization", "sesame"),
+		"TLS", "cert: "+certificate+"\nkey: "+key)
+	metrics := peers.FreeAddr(t)
+	w.start("-metrics", metrics)
+	rcpt := func(reply string) {
+		w.talk("127.0.0.1", w.internet, greeting+"C: MAIL FROM:<x@example.net>\nS: 250\nC: RCPT TO:<carol@example.info>\nS: "+reply)
+	}
+	for setting, path := range map[string]string{"domains[1].recipients-file": recipients, "receive.organization.accounts": w.dir + "/accounts"} {
+		good, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.file(filepath.Base(path), "")
+		w.signal(syscall.SIGHUP)
+		peers.Await(t, "the setting in the health", func() bool { return strings.Contains(health(t, metrics), setting) })
+		w.await("edge.yaml:", 1)
+		rcpt("250")
+		w.file(filepath.Base(path), string(good))
+		peers.Await(t, "a reload without SIGHUP", func() bool { return !strings.Contains(health(t, metrics), setting) })
+	}
+	w.file("recipients", "alice\n")
+	w.signal(syscall.SIGHUP)
+	peers.Await(t, "the list without carol", func() bool { return strings.Count(w.p.Log(), "msg=reloaded") >= 3 })
+	rcpt("550 5.1.1")
+	w.p.Stop(t)
+}
+
+// health returns the text of /readyz.
+func health(t *testing.T, metrics string) string {
+	t.Helper()
+	defer http.DefaultClient.CloseIdleConnections()
+	answer, err := http.Get("http://" + metrics + "/readyz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 // No client is refused while servers are replaced.

@@ -77,6 +77,9 @@ func newWorld(t *testing.T) *world {
 		strict.test.       TXT "v=spf1 -all"
 		_dmarc.strict.test. TXT "v=DMARC1; p=reject"
 		4.0.0.127.bl.test. A 127.0.0.2
+		6.0.0.127.bl.test. A 127.0.0.2
+		1.0.0.127.in-addr.arpa. PTR client.test.
+		client.test.       A 127.0.0.1
 	`)
 	w.settings = map[string]string{"DIR": w.dir, "DNS": dns.Addr, "TLS": "", "DOMAINS": "", "INTERNET": w.internet,
 		"ORGANIZATION": w.organization, "SECURITY": "externally-secured: [" + organizationAddr + "]", "PORT": "25",
@@ -107,9 +110,10 @@ func (w *world) file(name, text string) string {
 	return path
 }
 
-func (w *world) start() {
+// start starts the edge with more flags.
+func (w *world) start(flags ...string) {
 	w.t.Helper()
-	w.p = peers.StartSelf(w.t, "EDGE_MAIN", 2, "-config", filepath.Join(w.dir, "edge.yaml"))
+	w.p = peers.StartSelf(w.t, "EDGE_MAIN", 2, append(flags, "-config", filepath.Join(w.dir, "edge.yaml"))...)
 }
 
 var pid = regexp.MustCompile(`msg=starting pid=(\d+)`)
