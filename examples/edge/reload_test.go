@@ -116,25 +116,36 @@ func TestFilesAreReadAgain(t *testing.T) {
 		"TLS", "cert: "+certificate+"\nkey: "+key)
 	metrics := peers.FreeAddr(t)
 	w.start("-metrics", metrics)
+	w.await("msg=metrics", 1)
 	rcpt := func(reply string) {
 		w.talk("127.0.0.1", w.internet, greeting+"C: MAIL FROM:<x@example.net>\nS: 250\nC: RCPT TO:<carol@example.info>\nS: "+reply)
 	}
-	for setting, path := range map[string]string{"domains[1].recipients-file": recipients, "receive.organization.accounts": w.dir + "/accounts"} {
-		good, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
+	accounts := w.dir + "/accounts"
+	good, err := os.ReadFile(accounts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	invalid := func(setting, path string) {
+		t.Helper()
 		w.file(filepath.Base(path), "")
 		w.signal(syscall.SIGHUP)
 		peers.Await(t, "the setting in the health", func() bool { return strings.Contains(health(t, metrics), setting) })
-		w.await("edge.yaml:", 1)
 		rcpt("250")
-		w.file(filepath.Base(path), string(good))
-		peers.Await(t, "a reload without SIGHUP", func() bool { return !strings.Contains(health(t, metrics), setting) })
 	}
+	invalid("receive.organization.accounts", accounts)
+	w.file("accounts", string(good))
+	w.signal(syscall.SIGHUP)
+	w.await("msg=reloaded", 1)
+	invalid("domains[1].recipients-file", recipients)
+	w.file("recipients", "carol\nalice\n")
+	w.await("msg=reloaded", 2) // without SIGHUP
+	if text := health(t, metrics); strings.Contains(text, "domains") {
+		t.Errorf("the health after the reload: %s", text)
+	}
+	rcpt("250")
 	w.file("recipients", "alice\n")
 	w.signal(syscall.SIGHUP)
-	peers.Await(t, "the list without carol", func() bool { return strings.Count(w.p.Log(), "msg=reloaded") >= 3 })
+	w.await("msg=reloaded", 3)
 	rcpt("550 5.1.1")
 	w.p.Stop(t)
 }

@@ -39,12 +39,17 @@ func versionOf(path string) version {
 	return version{info.Size(), info.ModTime(), info}
 }
 
-// read reads a file, without the byte order mark that editors of Windows write.
-func (f *files) read(path string) ([]byte, error) {
+// add adds a file as it is now.
+func (f *files) add(path string) {
 	if *f == nil {
 		*f = make(files)
 	}
 	(*f)[path] = versionOf(path)
+}
+
+// read reads a file, without the byte order mark that editors of Windows write.
+func (f *files) read(path string) ([]byte, error) {
+	f.add(path)
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, err

@@ -148,6 +148,7 @@ func (k *Kit) Recipients(setting, path string) policy.Directory {
 	}
 	k.path(setting, path)
 	d := &policy.FileDirectory{Path: path}
+	k.lists.add(path)
 	k.Fault(setting, d.Load())
 	d.Logger = k.Logger
 	k.directories[setting] = d

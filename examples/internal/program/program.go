@@ -121,6 +121,7 @@ type loaded struct {
 	rest    []string          // arguments that are not flags
 	usage   error             // of the command line
 	files   files             // that have been read
+	lists   files             // files of recipients, which are read again without a reload
 	paths   map[string]string // the names of files by their settings
 	restart []string          // settings that cannot change while the gateway runs
 }

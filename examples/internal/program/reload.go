@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -28,6 +29,7 @@ type reloader struct {
 
 	mu      sync.Mutex
 	in      *Kit   // of the rules in use. Guarded by mu, like all below
+	watched files  // as the last reload, which may have failed, has read them
 	failed  string // why the last reload has failed
 	expired bool   // the log has the expiry of the certificate in use
 }
@@ -41,7 +43,7 @@ const lookInterval = 5 * time.Second
 func (r *reloader) run(ctx context.Context) error {
 	tick := time.NewTicker(lookInterval)
 	defer tick.Stop()
-	var pending, done map[string]version
+	var pending map[string]version
 	for {
 		select {
 		case <-r.hup:
@@ -50,9 +52,8 @@ func (r *reloader) run(ctx context.Context) error {
 		case <-tick.C:
 			r.lookAtCertificate(time.Now())
 			now := r.changed()
-			if len(now) > 0 && sameVersions(now, pending) && !sameVersions(now, done) {
+			if len(now) > 0 && sameVersions(now, pending) {
 				r.reload("a file has changed")
-				done = now // a file that is wrong is not read again until it changes
 			}
 			pending = now
 		case <-ctx.Done():
@@ -66,7 +67,7 @@ func (r *reloader) changed() map[string]version {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := make(map[string]version)
-	for _, path := range r.in.files.changed() {
+	for _, path := range r.watched.changed() {
 		now[path] = versionOf(path)
 	}
 	return now
@@ -95,7 +96,7 @@ func (r *reloader) reload(why string) {
 			t.Close()
 		}
 		k.pauseQueue(&r.in.Settings)
-		r.in, r.failed = k, ""
+		r.in, r.watched, r.failed = k, k.files, ""
 		r.expired = !k.expired(time.Now()).IsZero() // the warnings have it
 		for _, text := range warnings {
 			r.log.Warn(text)
@@ -104,6 +105,10 @@ func (r *reloader) reload(why string) {
 		r.log.Info("reloaded", "because", why)
 		return
 	}
+	// A file that is wrong is not read again until it or another one changes.
+	r.watched = make(files)
+	maps.Copy(r.watched, k.files)
+	maps.Copy(r.watched, k.lists)
 	r.failed = "the last reload failed, the previous settings stay in use; wrong: " + strings.Join(k.named(k.wrong()), ", ")
 	r.log.Error("not reloaded, the previous settings stay in use", "because", why, "error", err)
 }

@@ -82,7 +82,7 @@ func (p *Program) start(l *loaded, args []string, hup <-chan os.Signal, log *slo
 	k.pauseServers(&r)
 	relay := parts.gateway(k, &r)
 	relay.Closers = append(relay.Closers, parts.router, store, parts.received, parts.sent)
-	running := &reloader{program: p, args: args, hup: hup, parts: parts, relay: relay, log: log, in: k}
+	running := &reloader{program: p, args: args, hup: hup, parts: parts, relay: relay, log: log, in: k, watched: k.files}
 	running.expired = !k.expired(time.Now()).IsZero() // Run logs the warnings of the start
 	relay.Tasks = append(relay.Tasks, running.run)
 	relay.Parts = append(relay.Parts, running)
