@@ -17,24 +17,31 @@ import (
 // change. The first call of Wrap, WrapHooks or WrapRouted starts Duration.
 func (t *Tracer) Wrap(agents []smtpserver.Agent) []smtpserver.Agent {
 	t.start()
-	w := append([]smtpserver.Agent{t.agent()}, agents...)
+	return wrapAgents(t.agent(), agents, t.around)
+}
+
+type event = func(context.Context, *smtpserver.Session, *smtpserver.Message) error
+
+// wrapAgents returns the agent first, and agents whose events are replaced by around.
+func wrapAgents(first smtpserver.Agent, agents []smtpserver.Agent, around func(name, agent string, first bool, f event) event) []smtpserver.Agent {
+	w := append([]smtpserver.Agent{first}, agents...)
 	firstHeader, firstData := true, true
 	for i := 1; i < len(w); i++ {
 		a := &w[i]
 		if f := a.EndOfHeaders; f != nil {
-			a.EndOfHeaders = t.around("OnEndOfHeaders", a.Name, firstHeader, f)
+			a.EndOfHeaders = around("OnEndOfHeaders", a.Name, firstHeader, f)
 			firstHeader = false
 		}
 		if f := a.EndOfData; f != nil {
-			a.EndOfData = t.around("OnEndOfData", a.Name, firstData, f)
+			a.EndOfData = around("OnEndOfData", a.Name, firstData, f)
 			firstData = false
 		}
 	}
 	return w
 }
 
-type event = func(context.Context, *smtpserver.Session, *smtpserver.Message) error
-
+// around returns f with snapshots before it, if it is the first of the event, and after
+// it.
 func (t *Tracer) around(name, agent string, first bool, f event) event {
 	return func(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
 		dir := t.of(s, m)
@@ -79,7 +86,7 @@ func (t *Tracer) of(s *smtpserver.Session, m *smtpserver.Message) *folder {
 	if p.message != m {
 		p.message, p.header = m, m.Header
 		p.dir = t.folder(m.ID, m.From, func() string {
-			return fmt.Sprintf("%s;%s;%d", s.ID(), p.began.UTC().Format(utc), p.messages)
+			return fmt.Sprintf("%s;%s;%d", s.ID(), p.began.UTC().Format(utc), max(p.messages, 1)) // 0 if a Switch was set after MAIL
 		})
 	}
 	return p.dir

@@ -37,3 +37,27 @@ func ExampleTracer() {
 	// pipeline tracing
 	// my agent
 }
+
+// Start and stop tracing while the relay runs.
+func ExampleSwitch() {
+	dir, err := os.MkdirTemp("", "trace")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(dir)
+	sw := &pipetrace.Switch{New: func(sender string, d time.Duration) *pipetrace.Tracer {
+		return &pipetrace.Tracer{Dir: dir, Sender: sender, Duration: d}
+	}}
+	srv := &smtpserver.Server{}
+	srv.Agents = sw.Wrap(srv.Agents)
+	q := new(queue.Queue)
+	q.Hooks = sw.WrapHooks(q.Hooks)
+
+	fmt.Println(sw.Start("david@example.com", 10*time.Minute), sw.Status().Sender)
+	sw.Stop()
+	fmt.Println(sw.Status().Ended)
+	// Output:
+	// <nil> david@example.com
+	// it was stopped
+}

@@ -11,16 +11,21 @@ import (
 // behavior of the given hooks does not change.
 func (t *Tracer) WrapHooks(hooks []queue.Hook) []queue.Hook {
 	t.start()
+	return wrapHooks(hooks, t.aroundHook)
+}
+
+// wrapHooks returns hooks whose events are replaced by around.
+func wrapHooks(hooks []queue.Hook, around func(name, hook string, first bool, f hookEvent) hookEvent) []queue.Hook {
 	w := append([]queue.Hook(nil), hooks...)
 	firstSubmitted, firstResolved := true, true
 	for i := range w {
 		h := &w[i]
 		if f := h.Submitted; f != nil {
-			h.Submitted = t.aroundHook("OnSubmittedMessage", h.Name, firstSubmitted, f)
+			h.Submitted = around("OnSubmittedMessage", h.Name, firstSubmitted, f)
 			firstSubmitted = false
 		}
 		if f := h.Resolved; f != nil {
-			h.Resolved = t.aroundHook("OnResolvedMessage", h.Name, firstResolved, f)
+			h.Resolved = around("OnResolvedMessage", h.Name, firstResolved, f)
 			firstResolved = false
 		}
 	}
@@ -54,19 +59,28 @@ func (t *Tracer) queued(m *queue.Message) *folder {
 type Routed = func(ctx context.Context, m *queue.Message, rcpt *queue.Recipient, hop queue.NextHop) (queue.NextHop, error)
 
 // WrapRouted returns a function that calls f and writes snapshots. name is the
-// name of f in the snapshots. The behavior of f does not change.
+// name of f in the snapshots. The behavior of f does not change. If f is nil, the
+// function writes one snapshot and does not change the next hop.
 func (t *Tracer) WrapRouted(name string, f Routed) Routed {
 	t.start()
 	return func(ctx context.Context, m *queue.Message, rcpt *queue.Recipient, hop queue.NextHop) (queue.NextHop, error) {
-		dir := t.queued(m)
-		if dir == nil {
-			return f(ctx, m, rcpt, hop)
-		}
-		t.routing(dir, "OnRoutedMessage,"+original, queueView(m))
-		hop, err := f(ctx, m, rcpt, hop)
-		t.routing(dir, "OnRoutedMessage,"+name, queueView(m))
-		return hop, err
+		return t.routed(ctx, name, f, m, rcpt, hop)
 	}
+}
+
+func (t *Tracer) routed(ctx context.Context, name string, f Routed, m *queue.Message, rcpt *queue.Recipient, hop queue.NextHop) (queue.NextHop, error) {
+	dir := t.queued(m)
+	if dir != nil {
+		t.routing(dir, "OnRoutedMessage,"+original, queueView(m))
+	}
+	if f == nil {
+		return hop, nil
+	}
+	hop, err := f(ctx, m, rcpt, hop)
+	if dir != nil {
+		t.routing(dir, "OnRoutedMessage,"+name, queueView(m))
+	}
+	return hop, err
 }
 
 func queueView(m *queue.Message) view {

@@ -48,6 +48,7 @@ type Tracer struct {
 	used    int64              // bytes in Dir
 	folders map[string]*folder // by message ID
 	ended   bool               // tracing has ended
+	why     string             // it has ended
 }
 
 // A folder is the directory of one message.
@@ -124,7 +125,7 @@ func size(dir string) (n int64, err error) {
 
 // end ends tracing. The caller holds t.mu.
 func (t *Tracer) end(why string, err error) {
-	t.ended = true
+	t.ended, t.why = true, why
 	if t.Logger != nil {
 		t.Logger.Warn("pipeline tracing has ended", slog.String("why", why), slog.Any("error", err))
 	}
@@ -182,19 +183,22 @@ func name(id string) string {
 func (t *Tracer) reserve(n int64) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	most := t.MaxDir
-	if most == 0 {
-		most = 100 << 20
-	}
 	if t.ended || time.Now().After(t.until) {
 		return false
 	}
-	if t.used+n > most {
+	if t.used+n > t.maxDir() {
 		t.end("MaxDir", nil)
 		return false
 	}
 	t.used += n
 	return true
+}
+
+func (t *Tracer) maxDir() int64 {
+	if t.MaxDir == 0 {
+		return 100 << 20
+	}
+	return t.MaxDir
 }
 
 // release gives back n bytes of MaxDir.
