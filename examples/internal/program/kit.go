@@ -186,6 +186,7 @@ type parts struct {
 	sent     *smtpclient.ProtocolLogWriter
 	log      *slog.Logger
 	hooks    hooks
+	trace    *tracing
 	kept     map[string]any // see Keep
 	store    *spool.Spool   // nil: the settings are only checked
 	spool    string         // the folder of store

@@ -138,6 +138,7 @@ func (r *reloader) load() (*Kit, []string, error) {
 	if err := k.err(); err != nil {
 		return k, nil, err
 	}
+	r.parts.traced(&rules)
 	if n, open := len(rules.Receive), len(r.relay.Listeners); n != open {
 		k.Fault("listen", fmt.Errorf("%d listeners instead of %d: %w", n, open, errRestart))
 	}
@@ -159,7 +160,7 @@ func (r *reloader) load() (*Kit, []string, error) {
 	r.parts.router.SetTable(rules.Table)
 	r.parts.hooks.set(rules.Hooks)
 	k.setLevels(r.relay)
-	rules.applied()
+	r.parts.apply(k, &rules)
 	return k, warnings, nil
 }
 

@@ -33,6 +33,7 @@ type Settings struct {
 	Pause          string
 	RetryNow       bool
 	LogLevel       slog.Level
+	Trace          trace
 	Metrics        string
 	Console        console.Flags
 }
@@ -63,6 +64,7 @@ func (s *Settings) define(f *flag.FlagSet) {
 	f.Var(Choice(&s.Pause, pauses...), "pause", "what `waits` until the setting changes: none; receiving (new clients get 421 4.3.2, and files of -pickup and\n-replay wait); sending (no delivery begins); or all")
 	f.BoolVar(&s.RetryNow, "retry-now", false, "try all waiting messages at the start, and not at their next time")
 	f.StringVar(&s.Metrics, "metrics", "", "`address` of a web server with /metrics for Prometheus, /healthz and /readyz, as 127.0.0.1:9025;\ndefault: none")
+	s.Trace.define(f)
 	s.Console.Define(f)
 }
 

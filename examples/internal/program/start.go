@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -31,6 +32,7 @@ func newParts(l *loaded, log *slog.Logger) *parts {
 		received: smtpserver.NewProtocolLog(&smtpserver.ProtocolLogFiles{Dir: logs, Prefix: "RECV"}),
 		sent:     smtpclient.NewProtocolLog(&smtpclient.ProtocolLogFiles{Dir: logs, Prefix: "SEND"}),
 		kept:     make(map[string]any),
+		trace:    newTracing(log),
 	}
 }
 
@@ -92,21 +94,39 @@ func (p *Program) start(l *loaded, args []string, hup <-chan os.Signal, log *slo
 	if l.Metrics != "" {
 		relay.Tasks = append(relay.Tasks, func(ctx context.Context) error { return serveMetrics(ctx, relay, l.Metrics) })
 	}
-	if web := l.Console.Install(relay); web != nil && l.config != "" {
-		web.Candidate = func(context.Context) (*compare.Candidate, error) { return running.candidate() }
+	if web := l.Console.Install(relay); web != nil {
+		web.Tracing = &parts.trace.Switch
+		if l.config != "" {
+			web.Candidate = func(context.Context) (*compare.Candidate, error) { return running.candidate() }
+		}
 	}
 	for _, warning := range r.warnings() {
 		log.Warn(warning)
 	}
 	k.setLevels(relay)
-	r.applied()
+	parts.apply(k, &r)
 	relay.Warnings() // gives the queue the settings of the relay, before pauseQueue uses it
 	k.pauseQueue(&Settings{Pause: pauses[0]})
 	return relay, nil
 }
 
-// applied tells the rules that they are in use.
-func (r *Rules) applied() {
+// traced makes the agents and hooks of rules write snapshots while tracing runs.
+func (p *parts) traced(r *Rules) {
+	servers := slices.Clone(r.Servers)
+	for _, c := range r.Receive {
+		servers = append(servers, c.Server)
+	}
+	for _, srv := range servers {
+		srv.Agents = p.trace.Wrap(srv.Agents)
+	}
+	r.Hooks = p.trace.WrapHooks(r.Hooks)
+}
+
+// apply applies what has no effect before the rules are in use.
+func (p *parts) apply(k *Kit, r *Rules) {
+	if err := p.trace.apply(&k.Settings); err != nil {
+		p.log.Error("pipeline tracing does not start", "error", err)
+	}
 	for _, f := range r.Applied {
 		f()
 	}
@@ -126,6 +146,8 @@ func (p *parts) gateway(k *Kit, r *Rules) *gateway.Gateway {
 		p.router.NewTransport = p.transport
 	}
 	p.router.Table = r.Table
+	p.router.Routed = p.trace.WrapRouted("routing", nil)
+	p.traced(r)
 	p.hooks.set(r.Hooks)
 	relay := &gateway.Gateway{
 		Hostname: k.Hostname,

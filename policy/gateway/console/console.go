@@ -13,6 +13,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/policy/gateway"
 	"github.com/bridgehead-mail/bridgehead/policy/gateway/compare"
 	"github.com/bridgehead-mail/bridgehead/policy/gateway/metrics"
+	"github.com/bridgehead-mail/bridgehead/policy/trace/pipetrace"
 )
 
 // A Console is an http.Handler that shows a relay and controls it. Gateway must
@@ -67,6 +68,10 @@ type Console struct {
 	// package compare. It is called for each comparison, so it can read a file. If
 	// Candidate is nil or returns nil, nothing can be compared.
 	Candidate func(context.Context) (*compare.Candidate, error)
+
+	// Tracing, if set, is what starts and stops pipeline tracing. It must wrap the
+	// agents and hooks of the relay.
+	Tracing *pipetrace.Switch
 
 	// HideSubjects hides the subjects of messages from viewers.
 	HideSubjects bool

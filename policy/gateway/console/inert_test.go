@@ -91,6 +91,7 @@ func TestUntrustedTextIsInertOnEachPage(t *testing.T) {
 			"/tracking", "/tracking?sender=" + q + "&event=" + q, "/tracking?since=" + q, "/tracking?cursor=" + q, "/tracking/" + m.ID, "/tracking/" + url.PathEscape(nasty),
 			"/sessions", "/sessions?address=" + q, "/sessions?state=" + q, "/sessions?side=" + q, "/sessions?connector=" + q, "/sessions?after=" + q,
 			"/sessions/dialogue", "/sessions/dialogue?side=in&id=" + session, "/sessions/dialogue?id=" + q, "/sessions/dialogue?network=" + q, "/sessions/dialogue?connector=" + q, "/loglevels", "/blocks", "/blocks?address=" + q,
+			"/tracing",
 		} {
 			r := httpGet(path)
 			r.Header.Set("Accept", "text/html")
@@ -106,6 +107,7 @@ func TestUntrustedTextIsInertOnEachPage(t *testing.T) {
 			"/loglevels":        form("part", nasty, "level", nasty),
 			"/blocks/unblock":   form("address", nasty),
 			"/pause":            form("what", nasty),
+			"/tracing":          form("sender", nasty, "duration", nasty),
 		} {
 			pages["POST "+path] = w.sendPage(path, f).Body.String()
 		}

@@ -20,7 +20,11 @@ import (
 // says: each field of the JSON is in the schema, and each required field is in
 // the JSON.
 func TestOpenAPIDescribesTheRoutes(t *testing.T) {
-	inCluster(t, &Console{}, func(w *world, nodes *clustertest.Cluster) {
+	inCluster(t, &Console{Tracing: tracingIn(t.TempDir(), 0)}, func(w *world, nodes *clustertest.Cluster) {
+		if err := w.console.Tracing.Start("<>", time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		defer w.console.Tracing.Stop()
 		traced := mail("bob@down.example")
 		traced.Content = queue.String(tracedContent)
 		nodes.Lease(w.submit(traced).ID, "b")
@@ -104,6 +108,10 @@ func (w *world) sampleForm(r route) map[string][]string {
 		return form("message", exported)
 	case r.path == "/loglevels":
 		return form("part", "queue", "level", "debug")
+	case r.path == "/tracing":
+		return form("sender", "<>")
+	case r.path == "/tracing/stop":
+		return nil
 	case r.path == "/nodes/drain":
 		return form("node", "b")
 	case r.path == "/nodes/undrain":

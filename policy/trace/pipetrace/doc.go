@@ -7,6 +7,8 @@
 //	q.Hooks = tracer.WrapHooks(q.Hooks)
 //	router.Routed = tracer.WrapRouted("my routing", router.Routed) // if router.Routed is set
 //
+// A [Switch] starts and stops tracing while the relay runs.
+//
 // Each message of the sender gets its own directory. Its path is Dir,
 // MessageSnapshots and the ID of the message. The directory has these files:
 //
