@@ -26,7 +26,8 @@ import (
 type action struct {
 	page string // of the console
 	box  string // the label of the checkbox to select, if not empty
-	// choice is the CSS selector of a selection on the page, and value its value.
+	// choice is the CSS selector of a selection or a field on the page, and value its
+	// value.
 	choice, value string
 	// button is the CSS selector of the button.
 	button string
@@ -224,6 +225,15 @@ func TestActions(t *testing.T) {
 	do("/blocks/unblock", action{page: "/blocks", button: `button[aria-label="Unblock 192.0.2.66"]`})
 	if left := w.blocks.Blocks(); len(left) != 0 {
 		t.Errorf("still blocked: %v", left)
+	}
+
+	do("/tracing", action{page: "/tracing", choice: "#sender", value: "david@example.com", button: `form[action$="tracing"] button`})
+	if st := w.tracing.Status(); st.Sender != "david@example.com" || st.Ended != "" || !strings.HasPrefix(b.row("david@example.com"), "david@example.com traced ") {
+		t.Errorf("tracing: %+v", st)
+	}
+	do("/tracing/stop", action{page: "/tracing", button: `form[action$="tracing/stop"] button`})
+	if st := w.tracing.Status(); st.Ended == "" {
+		t.Errorf("tracing: %+v", st)
 	}
 
 	// A node: the store gets the draining, and the page shows it.

@@ -154,6 +154,9 @@ func (w *world) fill(n int) {
 		w.nodes.Lease(m.ID, "relay-2")
 	}
 	w.blocks.Block(netip.MustParseAddr("2001:db8:1234:5678::1"), time.Hour)
+	if err := w.tracing.Start("david.with.a.long.name@subsidiary.example.com", time.Hour); err != nil {
+		w.t.Fatal(err)
+	}
 	operator := queue.WithOperator(w.t.Context(), "admin", "the partner moves")
 	if _, err := w.queue.Suspend(operator, queue.Suspension{Domain: "branch1.partner.example", Until: time.Now().Add(time.Hour)}); err != nil {
 		w.t.Fatal(err)

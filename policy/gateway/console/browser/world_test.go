@@ -18,6 +18,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/policy/gateway"
 	"github.com/bridgehead-mail/bridgehead/policy/gateway/compare"
 	"github.com/bridgehead-mail/bridgehead/policy/gateway/console"
+	"github.com/bridgehead-mail/bridgehead/policy/trace/pipetrace"
 	"github.com/bridgehead-mail/bridgehead/queue"
 	"github.com/bridgehead-mail/bridgehead/queue/clustertest"
 	"github.com/bridgehead-mail/bridgehead/queue/spool"
@@ -38,6 +39,7 @@ type world struct {
 	queue   *queue.Queue
 	nodes   *clustertest.Cluster
 	blocks  *policy.Reputation // of the clients
+	tracing *pipetrace.Switch
 	inside  *smtptest.Server
 	smtp    string // address of the relay
 	console string // URL of the console, without a slash at the end
@@ -93,11 +95,16 @@ func newWorld(t *testing.T, dir string) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
+	w.tracing = &pipetrace.Switch{New: func(sender string, d time.Duration) *pipetrace.Tracer {
+		return &pipetrace.Tracer{Dir: filepath.Join(dir, "PipelineTracing"), Sender: sender, Duration: d}
+	}}
+	t.Cleanup(w.tracing.Stop)
 	url := make(chan string, 1)
 	web := &console.Console{
 		Candidate: func(context.Context) (*compare.Candidate, error) {
 			return &compare.Candidate{Name: "without the partner", Table: candidate}, nil
 		},
+		Tracing: w.tracing,
 		Gateway: w.relay, Address: "127.0.0.1:0", AuditDir: filepath.Join(dir, "audit"), Print: func(s string) { url <- s },
 	}
 	w.relay.Tasks = append(w.relay.Tasks, web.Run)
