@@ -39,7 +39,7 @@ func commands() []command {
 		exportCommand, replayCommand,
 		trackCommand, sessionsCommand, watchCommand, blocksCommand,
 		nodesCommand, drainCommand, undrainCommand,
-		explainCommand, probeCommand, checkCommand, compareCommand, headerCommand,
+		explainCommand, probeCommand, checkCommand, compareCommand, headerCommand, traceCommand,
 	}
 }
 
