@@ -200,6 +200,7 @@ func (p *parts) kit(l *loaded) *Kit {
 	k.Require("spool", strings.TrimSpace(k.Spool) != "")
 	k.checkHostname()
 	k.checkSize()
+	k.checkTrace()
 	return k
 }
 

@@ -126,9 +126,14 @@ func size(dir string) (n int64, err error) {
 // end ends tracing. The caller holds t.mu.
 func (t *Tracer) end(why string, err error) {
 	t.ended, t.why = true, why
-	if t.Logger != nil {
-		t.Logger.Warn("pipeline tracing has ended", slog.String("why", why), slog.Any("error", err))
+	if t.Logger == nil {
+		return
 	}
+	log := t.Logger
+	if err != nil {
+		log = log.With("error", err)
+	}
+	log.Warn("pipeline tracing has ended", slog.String("why", why))
 }
 
 // wants reports whether messages with this reverse-path are traced.
