@@ -89,7 +89,8 @@ type world struct {
 }
 
 func newWorld(t *testing.T, more ...string) *world {
-	w := &world{t: t, listen: peers.FreeAddr(t), metrics: peers.FreeAddr(t), server: smtptest.NewServer(t, nil), domains: peers.File(t, "example.com\n")}
+	server := smtptest.NewServer(t, nil) // first: it could get a free address that is not in use yet
+	w := &world{t: t, listen: peers.FreeAddr(t), metrics: peers.FreeAddr(t), server: server, domains: peers.File(t, "example.com\n")}
 	w.config = peers.File(t, "")
 	w.configure("relay.example.com", more...)
 	w.p = peers.StartSelf(t, "PROGRAM_MAIN", 1, "-config", w.config)
