@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/emersion/go-smtp"
@@ -43,6 +44,9 @@ func parseCustomers(text string) (all []customer, err error) {
 			c.hosts = routing.SmartHosts(f[3])
 		}
 		// Two customers with one domain could request each other's mail.
+		if slices.Contains(c.domains, "") {
+			return nil, fmt.Errorf("line %d: a domain is empty: a comma too many", n)
+		}
 		for _, name := range append([]string{c.account}, c.domains...) {
 			name = strings.ToLower(name)
 			if first := seen[name]; first > 0 {

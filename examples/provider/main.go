@@ -5,9 +5,11 @@
 //     customer, never to the client that sent ETRN.
 //   - With ATRN (RFC 2645) the mail goes back over the customer's own
 //     connection. So the customer needs neither a fixed address nor an open
-//     port.
+//     port. The obsolete TURN (RFC 821) does the same, for all domains of the
+//     customer.
 //
-// A customer logs in over TLS and gets only its own mail. It may also send mail
+// A customer logs in over TLS and gets only its own mail; without a login there is
+// neither ATRN nor TURN. It may also send mail
 // to any domain, from addresses in its own domains.
 //
 //	provider -customers /etc/relay/customers -cert /etc/relay/cert.pem -key /etc/relay/key.pem \
@@ -17,6 +19,9 @@
 // domains, and the host that takes the mail after ETRN. If the line has no
 // host, the mail goes to the MX hosts of each domain. Only the relay should be
 // able to read the file.
+//
+// If a customer is removed from the file, the mail for it waits until -keep is over.
+// If the MX records of its domain name other hosts by then, they get the mail.
 //
 //	# account  password     domains                      host[:port]
 //	branch     sesame-4711  branch.example,shop.example  192.0.2.25

@@ -122,6 +122,8 @@ func TestMailWaitsUntilETRN(t *testing.T) {
 		S: 459 4.7.1
 		C: ATRN branch.example
 		S: 530 5.7.0
+		C: TURN
+		S: 530 5.7.0
 		C: QUIT
 		S: 221
 	`)
@@ -176,6 +178,7 @@ func TestWrongSettingsAreNamed(t *testing.T) {
 		"a password cannot begin with #":       {"customers", peers.File(t, "branch #sesame-4711 branch.example\n")},
 		"line 2: boat.example is listed twice": {"customers", peers.File(t, "boat a boat.example\nship b Boat.Example\n")},
 		"line 2: boat is listed twice":         {"customers", peers.File(t, "boat a boat.example\nboat b ship.example\n")},
+		"line 1: a domain is empty":            {"customers", peers.File(t, "boat a boat.example,\n")},
 		`accepted domain "*"`:                  {"customers", peers.File(t, "boat a *\n")},
 		`connector boat: `:                     {"customers", peers.File(t, "boat a boat.example boat.example:smtp\n")},
 		"-cert: -cert and -key are required":   {"cert", ""},

@@ -47,6 +47,8 @@ type Rules struct {
 
 	// These are used at the start only. A reload does not replace them.
 
+	// Retry is the retry policy. The default is that of -expire and -delay-notice.
+	Retry queue.RetryPolicy
 	// Servers have no listener.
 	Servers []*smtpserver.Server
 	Parts   []gateway.Inheritor

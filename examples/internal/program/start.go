@@ -137,6 +137,9 @@ func (p *parts) gateway(k *Kit, r *Rules) *gateway.Gateway {
 	q := p.queue
 	q.Deliverer = p.router
 	q.Retry = queue.Retry{Expiry: k.Expire, DelayNotice: k.Delay}
+	if r.Retry != nil {
+		q.Retry = r.Retry
+	}
 	q.Reports = queue.Reports{From: k.ReportFrom, CopyTo: k.Postmaster}
 	q.Hooks = []queue.Hook{p.hooks.hook()}
 	if k.BadMail != "" {
