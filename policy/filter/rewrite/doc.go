@@ -22,6 +22,8 @@
 //     Outbound. It is for hosts that send mail with their host name as domain.
 //   - [Mailbox] sends the mail of many senders as one mailbox, for a provider that
 //     permits no other sender. The former authors become Reply-To.
+//   - [Primary] replaces the addresses of senders by the primary addresses that a
+//     directory has for their mailboxes, such as ldap.Primary.
 //   - [Complete] adds a domain to addresses that have none.
 //
 // Except by Mailbox, only the addresses themselves change. Display names, comments and folding
@@ -29,7 +31,7 @@
 // enclosed messages also stay the same. A change breaks a DKIM signature that
 // covers the field, so sign after rewriting.
 //
-// If the From field of a message cannot be parsed, Outbound and Masquerade
-// refuse the message with 550 5.6.0, because its author could be an internal
+// If the From field of a message cannot be parsed, Outbound, Masquerade and
+// Primary refuse the message with 550 5.6.0, because its author could be an internal
 // address.
 package rewrite
