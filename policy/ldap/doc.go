@@ -27,6 +27,8 @@
 //	aliases := &policy.Aliases{Source: &ldap.Aliases{Directory: users}}
 //	q.Hooks = append(q.Hooks, aliases.Hook())
 //
+// Primary finds the primary address of a mailbox, for the senders of outgoing mail.
+//
 // Accounts checks the passwords of users by a bind, for smtpserver.PasswordAuth, and knows
 // their addresses, for policy.SendAs.
 //

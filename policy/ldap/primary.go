@@ -1,0 +1,166 @@
+package ldap
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-ldap/ldap/v3"
+
+	"github.com/bridgehead-mail/bridgehead/internal/addr"
+	"github.com/bridgehead-mail/bridgehead/policy"
+)
+
+// Primary finds the primary addresses of mailboxes. It is a rewrite.PrimarySource: with
+// it, outgoing mail has the primary address of its sender, whichever of the addresses of
+// the mailbox was written.
+//
+//	primary := &rewrite.Primary{Source: &ldap.Primary{Directory: users}, Domains: []string{"example.com"}}
+//	gate.Outbound = append(gate.Outbound, primary.Agent())
+//
+// The primary address of an entry is the value of ProxyAddresses that begins with
+// "SMTP:" in upper case, as in Active Directory. An entry without such a value has the
+// first value of Mail.
+//
+// Answers are kept for TTL. After that, a server must answer: an older answer is never
+// used. It is safe for concurrent use; its fields must not change after the first use.
+type Primary struct {
+	// Directory has the servers, the login and the search. If an address has several
+	// entries, it has no primary address, also if AllowSeveral is set.
+	Directory *Directory
+	// ProxyAddresses and Mail are the names of attributes. Defaults: proxyAddresses,
+	// mail.
+	ProxyAddresses, Mail string
+	// TTL is the time for which an answer is kept. Default 10 minutes; a negative value
+	// keeps no answers.
+	TTL time.Duration
+	// MaxCached is the maximum number of answers that are kept. Default 100,000.
+	MaxCached int
+
+	mu        sync.Mutex // guards the maps
+	now, then map[string]primaryAnswer
+}
+
+// A primaryAnswer is the answer for one address.
+type primaryAnswer struct {
+	primary string
+	err     error // wraps policy.ErrAmbiguous, or nil
+	until   time.Time
+}
+
+// Validate returns an error if a setting is invalid. It does not connect to a server.
+func (p *Primary) Validate() error {
+	switch {
+	case p.Directory == nil:
+		return errors.New("ldap: Primary.Directory is not set")
+	case p.MaxCached < 0:
+		return fmt.Errorf("ldap: Primary.MaxCached is negative (%d)", p.MaxCached)
+	}
+	for _, name := range []string{p.proxyAddresses(), p.mail()} {
+		if strings.ContainsAny(name, " ;=*()\x00") {
+			return fmt.Errorf("ldap: Primary: %q is not the name of an attribute", name)
+		}
+	}
+	return p.Directory.Validate()
+}
+
+func (p *Primary) proxyAddresses() string { return orOne(p.ProxyAddresses, "proxyAddresses") }
+func (p *Primary) mail() string           { return orOne(p.Mail, "mail") }
+
+// Primary implements rewrite.PrimarySource. The error wraps policy.ErrAmbiguous if
+// several entries have the address. With any other error, no server has answered.
+func (p *Primary) Primary(ctx context.Context, address string) (string, error) {
+	if p.Directory == nil {
+		return "", errors.New("ldap: Primary.Directory is not set")
+	}
+	key := keyOf(address)
+	if a, ok := p.cached(key); ok {
+		return a.primary, a.err
+	}
+	a := primaryAnswer{until: time.Now().Add(p.ttl())}
+	err := p.Directory.with(ctx, func(ctx context.Context, c *ldap.Conn) (err error) {
+		a.primary, err = p.search(ctx, c, address)
+		return err
+	})
+	if !isAnswer(err) {
+		return "", err
+	}
+	a.err = err
+	p.keep(key, a)
+	return a.primary, a.err
+}
+
+// search returns the primary address of the entry that has the address.
+func (p *Primary) search(ctx context.Context, c *ldap.Conn, address string) (string, error) {
+	const two = 2 // enough to see that the address is ambiguous
+	d := p.Directory
+	r, err := d.find(ctx, c, d.BaseDN, ldap.ScopeWholeSubtree, two, d.filter(address), []string{p.proxyAddresses(), p.mail()})
+	switch {
+	case ldap.IsErrorWithCode(err, ldap.LDAPResultSizeLimitExceeded), err == nil && len(r.Entries) > 1:
+		return "", fmt.Errorf("ldap: %w", policy.ErrAmbiguous)
+	case err != nil:
+		return "", err
+	case len(r.Entries) == 0:
+		return "", d.referral(r)
+	}
+	return primaryOf(r.Entries[0].GetEqualFoldAttributeValues(p.proxyAddresses()), r.Entries[0].GetEqualFoldAttributeValues(p.mail())), nil
+}
+
+// primaryOf returns the primary address among the values of attributes, or "".
+func primaryOf(proxies, mails []string) string {
+	for _, v := range proxies {
+		if to, is := strings.CutPrefix(v, "SMTP:"); is && addr.Mailbox(to, true) == nil {
+			return to
+		}
+	}
+	for _, to := range addresses(mails) {
+		if addr.Mailbox(to, true) == nil {
+			return to
+		}
+	}
+	return ""
+}
+
+func keyOf(address string) string {
+	local, _ := addr.Split(address)
+	return local + "@" + addr.DomainOf(address)
+}
+
+func (p *Primary) ttl() time.Duration {
+	if p.TTL == 0 {
+		return 10 * time.Minute
+	}
+	return p.TTL
+}
+
+// cached returns the answer for an address, if there is one that is not too old.
+func (p *Primary) cached(key string) (primaryAnswer, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	a, ok := p.now[key]
+	if !ok {
+		a, ok = p.then[key]
+	}
+	return a, ok && time.Now().Before(a.until)
+}
+
+// keep keeps an answer. When the newer map has half of the answers, the older one is
+// dropped. So each answer costs the same time.
+func (p *Primary) keep(key string, a primaryAnswer) {
+	if p.TTL < 0 {
+		return
+	}
+	most := p.MaxCached
+	if most == 0 {
+		most = 100_000
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.now == nil || len(p.now) >= max(most/2, 1) {
+		p.then, p.now = p.now, make(map[string]primaryAnswer)
+	}
+	p.now[key] = a
+}
