@@ -9,6 +9,11 @@
 //     our system does not have goes to their system, which refuses unknown
 //     recipients.
 //
+// The file of -aliases has aliases, contacts and lists. With -ldap, the directory of
+// the organizations has the mailboxes, groups and contacts; an attribute of an entry
+// can name the system that has its mailbox, and mail of both systems can leave with
+// the primary addresses of its senders.
+//
 // Mail of both systems for other domains is delivered by MX.
 //
 //	merger -ours example.com -our-server 10.1.0.5 -recipients /etc/relay/ours \
@@ -34,4 +39,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/examples/internal/yamlfile"
 )
 
-func main() { yamlfile.Main("merger", func() program.Gateway { return new(merger) }) }
+func main() {
+	kept := new(kept)
+	yamlfile.Main("merger", func() program.Gateway { return &merger{kept: kept} })
+}

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"io"
+
 	"github.com/bridgehead-mail/bridgehead/examples/internal/program"
 	"github.com/bridgehead-mail/bridgehead/policy"
 	"github.com/bridgehead-mail/bridgehead/queue"
@@ -10,20 +12,26 @@ import (
 // Build implements program.Gateway.
 func (m *merger) Build(k *program.Kit) program.Rules {
 	m.check(k)
-	domains := m.domains(k)
+	d := m.directory(k)
+	aliases := m.aliasesOf(k, d)
+	domains := m.domains(k, d, aliases)
+	accepted := k.Domains("ours", domains)
+	aliases.Domains = accepted
 	srv := k.Server("merger")
-	k.Install("allow", &policy.Gate{Domains: domains, Networks: m.allow}, srv)
+	k.Install("allow", &policy.Gate{Domains: domains, Networks: m.allow, Outbound: m.outbound(k, d)}, srv)
 	table := k.Table(domains, k.Listen("listen", m.listen),
 		// Exclusive: mail for the two systems never takes another connector,
 		// also while they are down.
 		routing.Connector{Name: "ours", Spaces: []string{m.ours}, Exclusive: true, SmartHosts: routing.SmartHosts(m.ourServer)},
 		routing.Connector{Name: "theirs", Spaces: []string{m.theirs}, Exclusive: true, SmartHosts: routing.SmartHosts(m.theirServer)},
 		routing.Connector{Name: "internet", Spaces: []string{"*"}, Port: m.port},
+		listConnector(aliases),
 	)
 	return program.Rules{
 		Receive: []program.Receive{{Server: srv, Address: m.listen}}, Table: table, Domains: domains,
 		// The queue's own reports need the routes of the shared domain too: our
 		// system does not have their users.
-		Hooks: []queue.Hook{k.Domains("ours", domains).Hook()},
+		Hooks:   []queue.Hook{aliases.Hook(), accepted.Hook()},
+		Closers: []io.Closer{m.kept},
 	}
 }

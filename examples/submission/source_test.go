@@ -4,12 +4,12 @@ import (
 	"crypto/tls"
 	"net/netip"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/bridgehead-mail/bridgehead/internal/peers"
 	"github.com/bridgehead-mail/bridgehead/smtpclient"
+	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
 
 // scram sends a message on port 465 with SCRAM-SHA-256 only.
@@ -106,49 +106,14 @@ mail: bob@example.com
 userPassword: sesame-4711
 `
 
-// slapd starts Debian's OpenLDAP server with the users of tree.
-func slapd(t *testing.T) (url, roots string, stop func()) {
-	t.Helper()
-	bin, dir, addr := peers.Need(t, "slapd"), t.TempDir(), peers.FreeAddr(t)
-	cert, roots, _ := certificate(t)
-	conf, ldif := filepath.Join(dir, "slapd.conf"), peers.File(t, tree)
-	write(t, conf, strings.ReplaceAll(`include /etc/ldap/schema/core.schema
-include /etc/ldap/schema/cosine.schema
-include /etc/ldap/schema/inetorgperson.schema
-modulepath /usr/lib/ldap
-moduleload back_mdb
-TLSCertificateFile CERT
-TLSCertificateKeyFile CERT
-database mdb
-suffix "dc=example,dc=com"
-rootdn "cn=admin,dc=example,dc=com"
-rootpw ahoy-0815
-directory `+dir+"\n", "CERT", cert))
-	if out, err := exec.Command(peers.Need(t, "slapadd"), "-f", conf, "-l", ldif).CombinedOutput(); err != nil {
-		t.Fatalf("slapadd: %v\n%s", err, out)
-	}
-	cmd := exec.Command(bin, "-h", "ldaps://"+addr, "-f", conf, "-d", "0")
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	stop = func() { cmd.Process.Kill(); cmd.Wait() }
-	t.Cleanup(stop)
-	peers.Await(t, "slapd", func() bool {
-		c, err := tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true})
-		if err == nil {
-			c.Close()
-		}
-		return err == nil
-	})
-	return "ldaps://" + addr, roots, stop
-}
-
 // A user of the directory logs in with its name or an address, and has the addresses
 // that the directory and the file of -users give it. All names have one count.
 func TestLDAP(t *testing.T) {
 	t.Parallel()
-	url, roots, stop := slapd(t)
-	w := start(t, "-ldap", url, "-ldap-base", "dc=example,dc=com", "-ldap-bind-dn", "cn=admin,dc=example,dc=com", "-ldap-password-file", peers.File(t, "ahoy-0815\n"),
+	c := smtptest.Certificate(t, "mail.example.com")
+	url, stop := peers.Slapd(t, &c, tree)
+	roots := peers.File(t, string(peers.PEM(t, &c)))
+	w := start(t, "-ldap", url, "-ldap-base", peers.LDAPBase, "-ldap-bind-dn", peers.LDAPAdmin, "-ldap-password-file", peers.File(t, peers.LDAPPassword+"\n"),
 		"-ldap-roots", roots, "-users", peers.File(t, usersFile), "-hourly-recipients", "0", "-hourly-messages", "4")
 	for _, name := range []string{"alice", "a.liddell@example.org"} {
 		w.talk(name, `

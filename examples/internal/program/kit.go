@@ -34,10 +34,10 @@ type Kit struct {
 	// system calls of a delivery.
 	Quiet bool
 
-	parts       *parts
-	tls         *tls.Config
-	directories map[string]*policy.FileDirectory // by setting
-	transports  []*smtpclient.Transport          // of the rules
+	parts      *parts
+	tls        *tls.Config
+	lists      map[string]watched      // by setting
+	transports []*smtpclient.Transport // of the rules
 }
 
 // Fault reports that a setting is wrong. A nil error is no fault.
@@ -151,8 +151,28 @@ func (k *Kit) Recipients(setting, path string) policy.Directory {
 	k.lists.add(path)
 	k.Fault(setting, d.Load())
 	d.Logger = k.Logger
-	k.directories[setting] = d
+	k.lists[setting] = watched{path, d}
 	return d
+}
+
+// A watched is a file that is read again when it changes.
+type watched struct {
+	path string
+	from interface{ Err() error }
+}
+
+// Aliases returns the table of aliases in the file of a setting, which is read again in
+// the same way as that of Recipients. An empty path returns nil.
+func (k *Kit) Aliases(setting, path string) *policy.AliasFile {
+	if path == "" {
+		return nil
+	}
+	k.path(setting, path)
+	f := &policy.AliasFile{Path: path}
+	k.Fault(setting, f.Load())
+	f.Logger = k.Logger
+	k.lists[setting] = watched{path, f}
+	return f
 }
 
 // Listen parses the address of a listener, for Table.
@@ -195,7 +215,7 @@ type parts struct {
 // kit returns a Kit for settings that have been read.
 func (p *parts) kit(l *loaded) *Kit {
 	k := &Kit{loaded: l, Queue: p.queue, Router: p.router, Resolver: p.resolver, Logger: p.log, parts: p,
-		directories: make(map[string]*policy.FileDirectory)}
+		lists: make(map[string]watched)}
 	k.tls = k.certificate()
 	k.Require("spool", strings.TrimSpace(k.Spool) != "")
 	k.checkHostname()

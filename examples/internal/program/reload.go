@@ -215,9 +215,9 @@ func (r *reloader) Health() gateway.HealthCheck {
 	if r.failed != "" {
 		texts = append(texts, r.failed)
 	}
-	for setting, d := range r.in.directories {
-		if d.Err() != nil {
-			texts = append(texts, "-"+setting+": the file "+d.Path+" is not valid, the previous list stays in use")
+	for setting, d := range r.in.lists {
+		if d.from.Err() != nil {
+			texts = append(texts, "-"+setting+": the file "+d.path+" is not valid, the previous list stays in use")
 		}
 	}
 	if r.in.Pause != pauses[0] {

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"strings"
+
+	"github.com/bridgehead-mail/bridgehead/examples/internal/program"
+	"github.com/bridgehead-mail/bridgehead/policy"
+	"github.com/bridgehead-mail/bridgehead/policy/filter/rewrite"
+	"github.com/bridgehead-mail/bridgehead/policy/ldap"
+	"github.com/bridgehead-mail/bridgehead/queue"
+	"github.com/bridgehead-mail/bridgehead/routing"
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
+)
+
+// aliasesOf returns the aliases of the file, and then those of the directory.
+func (m *merger) aliasesOf(k *program.Kit, d *ldap.Directory) *policy.Aliases {
+	from := sources{}
+	if f := k.Aliases("aliases", m.aliases); f != nil {
+		from = append(from, f)
+	}
+	if d != nil {
+		a := &ldap.Aliases{Directory: d, Host: m.ldap.route, Owner: m.ldap.owner, Route: m.systemOf}
+		k.Fault("ldap", a.Validate())
+		from = append(from, a)
+	}
+	return &policy.Aliases{Source: from, Queue: k.Queue}
+}
+
+// sources are several sources of aliases. The first one that knows an address decides.
+type sources []policy.AliasSource
+
+// Alias implements policy.AliasSource.
+func (s sources) Alias(ctx context.Context, address string) (*policy.Alias, error) {
+	for _, one := range s {
+		if a, err := one.Alias(ctx, address); a != nil || err != nil {
+			return a, err
+		}
+	}
+	return nil, nil
+}
+
+// listConnector returns the connector for lists with an owner.
+func listConnector(aliases *policy.Aliases) routing.Connector {
+	return routing.Connector{Name: "lists", RoutedOnly: true, Transport: routing.TransportFunc(func(ctx context.Context, j *routing.Job) []queue.Result {
+		return aliases.Deliver(ctx, j.Message, j.Recipients)
+	})}
+}
+
+// systemOf returns the next hop for a value of the attribute of -ldap-route. A value that
+// names neither system is a connector that does not exist, so that the mail waits.
+func (m *merger) systemOf(value string) queue.NextHop {
+	is := func(system, domain, server string, values program.List) bool {
+		for _, one := range append([]string{system, domain, server}, values...) {
+			if strings.EqualFold(strings.TrimSuffix(value, "."), one) {
+				return true
+			}
+		}
+		return false
+	}
+	switch {
+	case m.ldap.route == "":
+		return queue.NextHop{} // ldap.Aliases has read another attribute
+	case is("ours", m.ours, m.ourServer, m.ldap.ours):
+		return queue.NextHop{Destination: m.ours}
+	case is("theirs", m.theirs, m.theirServer, m.ldap.theirs):
+		return queue.NextHop{Destination: m.theirs}
+	}
+	return queue.NextHop{Connector: "unknown system", Destination: strings.ToLower(value)}
+}
+
+// outbound returns the agents for mail of the two systems.
+func (m *merger) outbound(k *program.Kit, d *ldap.Directory) []smtpserver.Agent {
+	if !m.primary || d == nil {
+		return nil
+	}
+	p := &rewrite.Primary{Source: &ldap.Primary{Directory: d}, Domains: []string{m.ours, m.theirs}}
+	if !k.Failed() { // otherwise the domains may be missing
+		k.Fault("primary", p.Validate())
+	}
+	return []smtpserver.Agent{p.Agent()}
+}
