@@ -9,6 +9,7 @@ import (
 
 	"github.com/bridgehead-mail/bridgehead/examples/internal/program"
 	"github.com/bridgehead-mail/bridgehead/policy"
+	"github.com/bridgehead-mail/bridgehead/policy/filter/rewrite"
 	"github.com/bridgehead-mail/bridgehead/policy/mailauth/dkim"
 	"github.com/bridgehead-mail/bridgehead/queue"
 	"github.com/bridgehead-mail/bridgehead/routing"
@@ -29,9 +30,12 @@ func (s *submission) Build(k *program.Kit) program.Rules {
 		HideAuthenticated: s.hideClients,
 	}
 	rules := program.Rules{Closers: []io.Closer{s.kept}}
+	if len(s.primary) > 0 {
+		gate.Outbound = append(gate.Outbound, s.primaryAddresses(k, from.primary))
+	}
 	if signer := s.signer(k); signer != nil {
-		gate.Outbound = []smtpserver.Agent{signer.Agent()}
-		rules.Hooks = []queue.Hook{signer.Hook()} // reports, and files of -pickup
+		gate.Outbound = append(gate.Outbound, signer.Agent()) // signs the addresses that leave
+		rules.Hooks = []queue.Hook{signer.Hook()}             // reports, and files of -pickup
 	}
 	limits := all.agent(s.kept)
 	var open []netip.AddrPort
@@ -56,6 +60,18 @@ func (s *submission) Build(k *program.Kit) program.Rules {
 	}
 	rules.Table = k.Table(nil, open, s.connector(k))
 	return rules
+}
+
+// primaryAddresses returns the agent of -primary-domains.
+func (s *submission) primaryAddresses(k *program.Kit, from rewrite.PrimarySource) smtpserver.Agent {
+	p := &rewrite.Primary{Source: from, Domains: s.primary}
+	switch {
+	case len(s.ldap.urls) == 0:
+		k.Fault("primary-domains", errors.New("needs -ldap"))
+	case !k.Failed():
+		k.Fault("primary-domains", p.Validate())
+	}
+	return p.Agent()
 }
 
 // connector returns the send connector: by MX, or by the smart host of -upstream.

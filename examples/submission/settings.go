@@ -22,6 +22,7 @@ type submission struct {
 	loginDelay              time.Duration
 	dkimKey, dkimSelector   string
 	dkimDomains             program.List
+	primary                 program.List
 	upstream                string
 	upstreamUser, upstreamP string
 	upstreamTLS             smtpclient.TLSLevel
@@ -59,6 +60,7 @@ func (s *submission) Define(f *flag.FlagSet) {
 	f.DurationVar(&s.loginDelay, "login-delay", 5*time.Second, "delay of the reply to a wrong password, a `duration` as 5s")
 	f.BoolVar(&s.hideClients, "hide-clients", false, "leave the names and addresses of the users' devices out of the Received field")
 
+	f.Var(&s.primary, "primary-domains", "`domains` in which a sender's address is replaced by the primary address that -ldap has; default: none")
 	f.StringVar(&s.dkimKey, "dkim-key", "", "PEM `file` with the RSA or Ed25519 key of the DKIM signatures; default: mail is not signed")
 	f.StringVar(&s.dkimSelector, "dkim-selector", "", "`selector` of -dkim-key")
 	f.Var(&s.dkimDomains, "dkim-domains", "`domains` that -dkim-key signs for, with their subdomains")

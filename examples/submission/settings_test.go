@@ -39,6 +39,7 @@ func TestWrongSettingsAreNamed(t *testing.T) {
 		{"dkim-key", peers.File(t, "sesame\n"), "-dkim-key: "},
 		{"upstream-user", "relay", "-upstream-user: -upstream-user and -upstream-password-file are required together"},
 		{"ldap-base", "dc=example", "-ldap: is required"},
+		{"primary-domains", "example.com", "-primary-domains: needs -ldap"},
 		{"listen", "25", `-listen: "25" is not an address`},
 		{"spool", "", "-spool: is required"},
 	} {

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/bridgehead-mail/bridgehead/examples/internal/program"
+	"github.com/bridgehead-mail/bridgehead/policy/filter/rewrite"
 	"github.com/bridgehead-mail/bridgehead/policy/ldap"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
@@ -21,6 +22,8 @@ type source struct {
 	named func(context.Context, *smtpserver.Session) error
 	// owns reports which addresses an account has. May be nil.
 	owns func(ctx context.Context, account, address string) (bool, error)
+	// primary knows the primary addresses of users. May be nil.
+	primary rewrite.PrimarySource
 }
 
 // errAuthDown is the reply if a password cannot be checked (RFC 4954, 4.7).
@@ -81,7 +84,8 @@ func (s *submission) directory(k *program.Kit) source {
 			}
 			return nil
 		},
-		owns: accounts.Owns,
+		owns:    accounts.Owns,
+		primary: &ldap.Primary{Directory: accounts.Directory},
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"net/netip"
 	"os/exec"
-	"strings"
 	"testing"
 
 	"github.com/bridgehead-mail/bridgehead/internal/peers"
@@ -96,6 +95,8 @@ cn: Alice
 sn: Liddell
 mail: alice@example.com
 mail: a.liddell@example.org
+objectClass: extensibleObject
+proxyAddresses: SMTP:alice@example.com
 userPassword: sesame-4711
 
 dn: uid=bob,dc=example,dc=com
@@ -103,6 +104,7 @@ objectClass: inetOrgPerson
 cn: Bob
 sn: Bob
 mail: bob@example.com
+mail: robert@example.com
 userPassword: sesame-4711
 `
 
@@ -114,7 +116,8 @@ func TestLDAP(t *testing.T) {
 	url, stop := peers.Slapd(t, &c, tree)
 	roots := peers.File(t, string(peers.PEM(t, &c)))
 	w := start(t, "-ldap", url, "-ldap-base", peers.LDAPBase, "-ldap-bind-dn", peers.LDAPAdmin, "-ldap-password-file", peers.File(t, peers.LDAPPassword+"\n"),
-		"-ldap-roots", roots, "-users", peers.File(t, usersFile), "-hourly-recipients", "0", "-hourly-messages", "4")
+		"-ldap-roots", roots, "-users", peers.File(t, usersFile), "-hourly-recipients", "0", "-hourly-messages", "4",
+		"-primary-domains", "example.com")
 	for _, name := range []string{"alice", "a.liddell@example.org"} {
 		w.talk(name, `
 			C: MAIL FROM:<a.liddell@example.org>
@@ -130,6 +133,8 @@ func TestLDAP(t *testing.T) {
 		`)
 	}
 	w.talk("alice@example.com", "C: MAIL FROM:<alice@example.com>\nS: 450 4.7.1 Too many messages")
+	w.talk("bob", "C: MAIL FROM:<robert@example.com>\nS: 250\nC: RCPT TO:<carol@example.net>\nS: 250\nC: DATA\nS: 354\nC: From: Bob <robert@example.com>\nC:\nC: hello\nC: .\nS: 250")
+	w.arrives("From: Bob <bob@example.com>")
 	w.talk("", "C: AUTH PLAIN "+plain("alice", "sesame")+"\nS: 535 5.7.8\nC: AUTH PLAIN "+plain("*", password)+"\nS: 535 5.7.8")
 	stop()
 	w.talk("", "C: AUTH PLAIN "+plain("alice", password)+"\nS: 454 4.7.0")
