@@ -34,13 +34,11 @@ func (c *customer) Build(k *program.Kit) program.Rules {
 		c.toInternet(k, login),
 	)
 	k.Install("domains", gate, srv)
-	if !k.Failed() {
-		c.kept.auth.Store(&login.auth)
-	}
 	fetch := c.fetching(k, login, srv)
 	rules := program.Rules{
 		Table: table, Domains: gate.Domains,
 		Servers: []*smtpserver.Server{srv}, // with ATRN it has no listener
+		Applied: []func(){func() { c.kept.auth.Store(&login.auth) }},
 		Parts:   []gateway.Inheritor{fetch.Fetcher},
 		Tasks:   []func(context.Context) error{fetch.run},
 	}

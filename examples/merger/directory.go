@@ -48,11 +48,12 @@ func (l *ldapSettings) check(k *program.Kit) {
 	}
 }
 
-// directory returns the LDAP servers; nil if there are none.
-func (m *merger) directory(k *program.Kit) *ldap.Directory {
+// directory returns the LDAP servers, and a text with all their settings; nil if there
+// are none.
+func (m *merger) directory(k *program.Kit, in *inUse) (*ldap.Directory, string) {
 	l := &m.ldap
 	if len(l.urls) == 0 {
-		return nil
+		return nil, ""
 	}
 	d := &ldap.Directory{
 		URLs: l.urls, BaseDN: l.base, Filter: l.filter, BindDN: l.bindDN, Password: k.Secret("ldap-password-file", l.passwordFile),
@@ -63,37 +64,44 @@ func (m *merger) directory(k *program.Kit) *ldap.Directory {
 	}
 	k.Fault("ldap", d.Validate())
 	settings := fmt.Sprintf("%q %q %q %q %q %v %s", d.URLs, d.BaseDN, d.Filter, d.BindDN, d.Password, d.StartTLS, k.ReadFile("ldap-roots", l.roots))
-	return m.kept.directory(settings, d)
+	return in.same(settings, d), settings
 }
 
-// kept is what a reload does not replace: the connections to the LDAP servers.
-type kept struct {
+// inUse is the Directory that is in use. A reload keeps its connections if the settings
+// of the directory do not change.
+type inUse struct {
 	mu       sync.Mutex // guards the fields below
 	settings string
 	ldap     *ldap.Directory
 }
 
-// directory returns the Directory in use if it has the same settings; otherwise d, which
-// is then in use. The connections of the previous one are closed; it still answers, for
-// sessions that have it.
-func (k *kept) directory(settings string, d *ldap.Directory) *ldap.Directory {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.ldap == nil || k.settings != settings {
-		if k.ldap != nil {
-			k.ldap.Close()
-		}
-		k.settings, k.ldap = settings, d
+// same returns the Directory in use if it has the settings; otherwise d.
+func (u *inUse) same(settings string, d *ldap.Directory) *ldap.Directory {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.ldap != nil && u.settings == settings {
+		return u.ldap
 	}
-	return k.ldap
+	return d
+}
+
+// replace makes d the Directory in use. The connections of the previous one are closed;
+// it still answers, for sessions that have it.
+func (u *inUse) replace(settings string, d *ldap.Directory) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.ldap != nil && u.ldap != d {
+		u.ldap.Close()
+	}
+	u.settings, u.ldap = settings, d
 }
 
 // Close closes the connections to the LDAP servers.
-func (k *kept) Close() error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.ldap == nil {
+func (u *inUse) Close() error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.ldap == nil {
 		return nil
 	}
-	return k.ldap.Close()
+	return u.ldap.Close()
 }

@@ -39,7 +39,4 @@ import (
 	"github.com/bridgehead-mail/bridgehead/examples/internal/yamlfile"
 )
 
-func main() {
-	kept := new(kept)
-	yamlfile.Main("merger", func() program.Gateway { return &merger{kept: kept} })
-}
+func main() { yamlfile.Main("merger", func() program.Gateway { return new(merger) }) }

@@ -10,7 +10,7 @@ import (
 
 // The gateway relays no mail from strangers to strangers.
 func TestNoOpenRelay(t *testing.T) {
-	p := program.Program{Name: "merger", New: func() program.Gateway { return &merger{kept: new(kept)} }}
+	p := program.Program{Name: "merger", New: func() program.Gateway { return new(merger) }}
 	for _, share := range []string{"none", "names", "unresolved"} {
 		args := []string{"-ours", "example.com", "-our-server", "10.1.0.5", "-theirs", "example.org", "-their-server", "10.9.0.5",
 			"-recipients", peers.File(t, "alice\n"), "-share", share, "-allow", "10.1.0.5", "-hostname", "relay.example.com", "-spool", t.TempDir()}

@@ -12,7 +12,8 @@ import (
 // Build implements program.Gateway.
 func (m *merger) Build(k *program.Kit) program.Rules {
 	m.check(k)
-	d := m.directory(k)
+	in := program.Keep[inUse](k, "ldap")
+	d, settings := m.directory(k, in)
 	aliases := m.aliasesOf(k, d)
 	domains := m.domains(k, d, aliases)
 	accepted := k.Domains("ours", domains)
@@ -32,6 +33,7 @@ func (m *merger) Build(k *program.Kit) program.Rules {
 		// The queue's own reports need the routes of the shared domain too: our
 		// system does not have their users.
 		Hooks:   []queue.Hook{aliases.Hook(), accepted.Hook()},
-		Closers: []io.Closer{m.kept},
+		Applied: []func(){func() { in.replace(settings, d) }},
+		Closers: []io.Closer{in},
 	}
 }

@@ -19,8 +19,6 @@ type merger struct {
 	primary             bool
 	allow               program.Networks
 	port                int
-
-	kept *kept
 }
 
 // Define implements program.Gateway.
