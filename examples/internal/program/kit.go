@@ -36,7 +36,7 @@ type Kit struct {
 
 	parts      *parts
 	tls        *tls.Config
-	lists      map[string]watched      // by setting
+	tables     map[string]watched      // by setting
 	transports []*smtpclient.Transport // of the rules
 }
 
@@ -151,7 +151,7 @@ func (k *Kit) Recipients(setting, path string) policy.Directory {
 	k.lists.add(path)
 	k.Fault(setting, d.Load())
 	d.Logger = k.Logger
-	k.lists[setting] = watched{path, d}
+	k.tables[setting] = watched{path, d}
 	return d
 }
 
@@ -169,9 +169,10 @@ func (k *Kit) Aliases(setting, path string) *policy.AliasFile {
 	}
 	k.path(setting, path)
 	f := &policy.AliasFile{Path: path}
+	k.lists.add(path)
 	k.Fault(setting, f.Load())
 	f.Logger = k.Logger
-	k.lists[setting] = watched{path, f}
+	k.tables[setting] = watched{path, f}
 	return f
 }
 
@@ -215,7 +216,7 @@ type parts struct {
 // kit returns a Kit for settings that have been read.
 func (p *parts) kit(l *loaded) *Kit {
 	k := &Kit{loaded: l, Queue: p.queue, Router: p.router, Resolver: p.resolver, Logger: p.log, parts: p,
-		lists: make(map[string]watched)}
+		tables: make(map[string]watched)}
 	k.tls = k.certificate()
 	k.Require("spool", strings.TrimSpace(k.Spool) != "")
 	k.checkHostname()

@@ -215,7 +215,7 @@ func (r *reloader) Health() gateway.HealthCheck {
 	if r.failed != "" {
 		texts = append(texts, r.failed)
 	}
-	for setting, d := range r.in.lists {
+	for setting, d := range r.in.tables {
 		if d.from.Err() != nil {
 			texts = append(texts, "-"+setting+": the file "+d.path+" is not valid, the previous list stays in use")
 		}
