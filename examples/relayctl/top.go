@@ -139,7 +139,7 @@ func (v *overview) text() (string, error) {
 		state = "NOT HEALTHY"
 	}
 	if v.Frozen {
-		state += ", the receipt of mail is paused"
+		state += ", receiving is paused"
 	}
 	line("%s: %s  %s", v.Hostname, state, stamp(t.Time))
 	for _, c := range v.Health.Checks {

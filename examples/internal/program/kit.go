@@ -72,7 +72,7 @@ func (k *Kit) TLSConfig() *tls.Config { return k.tls }
 // receive connectors have.
 func (k *Kit) Server(name string) *smtpserver.Server {
 	srv := &smtpserver.Server{
-		Name: name, TLSConfig: k.tls, ProtocolLog: k.parts.received,
+		Name: name, TLSConfig: k.tls,
 		Limits: smtpserver.Limits{
 			MessageSize: int64(k.MaxSize), Recipients: k.MaxRecipients, Connections: k.MaxConnections,
 			ConnectionsPerAddr: k.MaxPerClient, MessageRate: k.Rate,
@@ -80,6 +80,9 @@ func (k *Kit) Server(name string) *smtpserver.Server {
 	}
 	if k.parts.store != nil {
 		srv.ContentFile = k.parts.store.CreateFile
+	}
+	if k.parts.received != nil {
+		srv.ProtocolLog = k.parts.received
 	}
 	return srv
 }
@@ -93,7 +96,11 @@ func (k *Kit) Transport(name string) *smtpclient.Transport {
 }
 
 func (p *parts) transport(name string) *smtpclient.Transport {
-	return &smtpclient.Transport{Name: name, ProtocolLog: p.sent}
+	t := &smtpclient.Transport{Name: name}
+	if p.sent != nil {
+		t.ProtocolLog = p.sent
+	}
+	return t
 }
 
 // Install adds the policies of a gate to a server. It reports an error for the
@@ -222,6 +229,9 @@ func (p *parts) kit(l *loaded) *Kit {
 	k.checkHostname()
 	k.checkSize()
 	k.checkTrace()
+	if k.LogAge < 0 {
+		k.Fault("log-age", errors.New("is negative"))
+	}
 	return k
 }
 

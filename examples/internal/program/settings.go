@@ -13,8 +13,14 @@ type Settings struct {
 	Hostname string
 	Spool    string
 	Logs     string
-	DNS      List
-	DNSSEC   bool
+
+	ProtocolLog string
+	LogAge      time.Duration
+	LogSize     Size
+	Subjects    bool
+
+	DNS    List
+	DNSSEC bool
 
 	Cert, Key      string
 	MaxSize        Size
@@ -43,6 +49,11 @@ func (s *Settings) define(f *flag.FlagSet) {
 	f.StringVar(&s.Spool, "spool", "", "`folder` of the queue; required")
 	f.StringVar(&s.Hostname, "hostname", "", "`name` of this relay in its greeting, in EHLO and in Received; default: the host name of the system")
 	f.StringVar(&s.Logs, "logs", "", "`folder` of the protocol logs and the tracking log; default: logs in the folder of -spool")
+	s.ProtocolLog = exchangeLog
+	f.Var(Choice(&s.ProtocolLog, exchangeLog, w3cLog, noLog), "protocol-log", "`format` of the protocol logs: exchange (comma-separated values, as Exchange 2007), w3c (the extended\nlog format of IIS), or none for no protocol logs")
+	f.DurationVar(&s.LogAge, "log-age", 0, "`duration` after which a file in -logs is removed; default 720h")
+	f.Var(&s.LogSize, "log-size", "`size` of all files of a log in -logs, without the current one; the oldest ones are removed; default 250M")
+	f.BoolVar(&s.Subjects, "log-subjects", true, "write the subjects of messages to the tracking log")
 	f.TextVar(&s.LogLevel, "log-level", slog.LevelInfo, "least important `level` of the log on the standard error: DEBUG, INFO, WARN or ERROR")
 	f.Var(&s.DNS, "dns", "DNS `servers` as host or host:port, separated by commas; default: those of the system")
 	f.BoolVar(&s.DNSSEC, "dnssec", false, "trust the DNS servers to validate DNSSEC, which DANE needs. They must validate, and run on this\nhost or be reached by a secure way: a forged answer would be trusted")
@@ -71,6 +82,6 @@ func (s *Settings) define(f *flag.FlagSet) {
 // fixed are the settings that cannot change while the gateway runs, besides the
 // addresses of the listeners.
 var fixed = []string{
-	"spool", "hostname", "logs", "dns", "dnssec", "postmaster", "report-from", "bad-mail", "expire", "delay-notice", "pickup", "replay", "metrics",
+	"spool", "hostname", "logs", "protocol-log", "log-age", "log-size", "log-subjects", "dns", "dnssec", "postmaster", "report-from", "bad-mail", "expire", "delay-notice", "pickup", "replay", "metrics",
 	"console", "console-socket", "console-token", "console-audit",
 }

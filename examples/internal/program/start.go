@@ -1,13 +1,11 @@
 package program
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"io"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -18,25 +16,19 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue/memory"
 	"github.com/bridgehead-mail/bridgehead/queue/pickup"
 	"github.com/bridgehead-mail/bridgehead/queue/spool"
-	"github.com/bridgehead-mail/bridgehead/queue/tracking"
 	"github.com/bridgehead-mail/bridgehead/routing"
-	"github.com/bridgehead-mail/bridgehead/smtpclient"
-	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
 // newParts makes the parts that a reload does not replace, without a store.
 func newParts(l *loaded, log *slog.Logger) *parts {
-	logs := l.logs()
-	return &parts{
+	p := &parts{
 		queue: new(queue.Queue), router: new(routing.Router), resolver: &routing.DNSResolver{Servers: l.DNS, TrustAD: l.DNSSEC}, log: log,
-		received: smtpserver.NewProtocolLog(&smtpserver.ProtocolLogFiles{Dir: logs, Prefix: "RECV"}),
-		sent:     smtpclient.NewProtocolLog(&smtpclient.ProtocolLogFiles{Dir: logs, Prefix: "SEND"}),
-		kept:     make(map[string]any),
-		trace:    newTracing(log),
+		kept:  make(map[string]any),
+		trace: newTracing(log),
 	}
+	p.received, p.sent = l.protocolLogs()
+	return p
 }
-
-func (s *Settings) logs() string { return cmp.Or(s.Logs, filepath.Join(s.Spool, "logs")) }
 
 // assemble makes a gateway that is only checked, without a store. Its warnings are
 // what is probably wrong.
@@ -83,7 +75,7 @@ func (p *Program) start(l *loaded, args []string, hup <-chan os.Signal, log *slo
 	}
 	k.pauseServers(&r)
 	relay := parts.gateway(k, &r)
-	relay.Closers = append(relay.Closers, parts.router, store, parts.received, parts.sent)
+	relay.Closers = append(append(relay.Closers, parts.router, store), parts.logClosers()...)
 	running := &reloader{program: p, args: args, hup: hup, parts: parts, relay: relay, log: log, in: k, watched: k.files}
 	running.expired = !k.expired(time.Now()).IsZero() // Run logs the warnings of the start
 	relay.Tasks = append(relay.Tasks, running.run)
@@ -160,7 +152,7 @@ func (p *parts) gateway(k *Kit, r *Rules) *gateway.Gateway {
 		Queue:    q,
 		Tasks:    r.Tasks,
 		Parts:    r.Parts,
-		Tracking: &tracking.Log{Dir: filepath.Join(k.logs(), "tracking")},
+		Tracking: k.tracking(),
 		Closers:  r.Closers,
 	}
 	for _, c := range r.Receive {

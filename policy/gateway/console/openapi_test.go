@@ -121,9 +121,9 @@ func (w *world) sampleForm(r route) map[string][]string {
 	case r.path == "/suspensions/lift":
 		return form("domain", "example.org")
 	case r.path == "/pause":
-		return form("what", "receive")
+		return form("what", "receiving")
 	case r.path == "/continue":
-		return form("what", "deliver")
+		return form("what", "sending")
 	case r.path == "/blocks/unblock":
 		return form("address", "192.0.2.66")
 	case strings.HasPrefix(r.path, "/queues/"):

@@ -12,8 +12,8 @@ type overview struct {
 	Totals    totals         `json:"totals"`
 	Usage     usage          `json:"usage"`
 	Limit     *limitView     `json:"limit,omitempty" doc:"The limit that holds back all mail, or most of it."`
-	Frozen    bool           `json:"frozen" doc:"Whether the receipt of mail is paused."`
-	Paused    bool           `json:"paused" doc:"Whether the deliveries are paused."`
+	Frozen    bool           `json:"frozen" doc:"Whether receiving is paused."`
+	Paused    bool           `json:"paused" doc:"Whether sending is paused."`
 	Nodes     *nodeCounts    `json:"nodes,omitempty" doc:"Set if several nodes can share the store."`
 	Listeners []listenerView `json:"listeners"`
 	Largest   []queueView    `json:"largest" doc:"The next hops with the most messages."`

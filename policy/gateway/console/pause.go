@@ -9,7 +9,7 @@ import (
 
 // pauseParams select what is paused.
 type pauseParams struct {
-	What string `param:"what" doc:"receive (new mail is refused with 451 4.3.2) or deliver (no delivery begins)."`
+	What string `param:"what" doc:"receiving (new mail is refused with 451 4.3.2) or sending (no delivery begins)."`
 }
 
 // A pausable is a part of the queue that can be paused.
@@ -22,14 +22,14 @@ type pausable struct {
 
 // pausables are the parts by their names.
 var pausables = map[string]pausable{
-	"receive": {
-		pause: "Pause the receipt of mail", pauseText: "New mail is refused with 451 4.3.2, and its senders try again. The mail in the queue is delivered. It lasts until it is ended, at most until the relay ends.",
-		resume: "Receive mail again", resumeText: "New mail is accepted.",
+	"receiving": {
+		pause: "Pause receiving", pauseText: "New mail is refused with 451 4.3.2, and its senders try again. The mail in the queue is delivered. It lasts until it is ended, at most until the relay ends.",
+		resume: "Receive again", resumeText: "New mail is accepted.",
 		is: func(s queue.State) bool { return s.Frozen }, begin: (*queue.Queue).Freeze, end: (*queue.Queue).Thaw,
 	},
-	"deliver": {
-		pause: "Pause the deliveries", pauseText: "No delivery begins; those in progress continue. New mail is accepted and waits. It lasts until it is ended, at most until the relay ends.",
-		resume: "Deliver mail again", resumeText: "The mail in the queue is delivered.",
+	"sending": {
+		pause: "Pause sending", pauseText: "No delivery begins; those in progress continue. New mail is accepted and waits. It lasts until it is ended, at most until the relay ends.",
+		resume: "Send again", resumeText: "The mail in the queue is delivered.",
 		is: func(s queue.State) bool { return s.Paused }, begin: (*queue.Queue).Pause, end: (*queue.Queue).Continue,
 	},
 }
@@ -38,7 +38,7 @@ var pausables = map[string]pausable{
 func (x *call) pausable(what string) (p pausable, paused bool, err error) {
 	p, known := pausables[what]
 	if !known {
-		return p, false, wrongParameter("what", "receive or deliver is needed")
+		return p, false, wrongParameter("what", "receiving or sending is needed")
 	}
 	return p, p.is(x.console.Gateway.Queue.State()), nil
 }

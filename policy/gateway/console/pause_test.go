@@ -13,7 +13,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// An operator pauses the receipt of mail, and the deliveries, and continues them. The
+// An operator pauses receiving and sending, and continues them. The
 // first page shows both.
 func TestPause(t *testing.T) {
 	inWorld(t, &Console{Authorize: asOperator}, func(w *world) {
@@ -38,25 +38,25 @@ func TestPause(t *testing.T) {
 			t.Errorf("%+v", v)
 		}
 		var o outcome
-		w.post("/pause", 200, form("what", "deliver"), &o)
-		if o.Done || o.Action != "Pause the deliveries" || state().Paused {
+		w.post("/pause", 200, form("what", "sending"), &o)
+		if o.Done || o.Action != "Pause sending" || state().Paused {
 			t.Errorf("%+v", o)
 		}
-		w.post("/pause", 200, form("what", "deliver", "confirm", "yes", "reason", "the network is repaired"), nil)
-		if page := w.page("/overview", 200); submit() != 0 || delivered() != 0 || !state().Paused || !strings.Contains(page, "Deliver mail again") {
-			t.Errorf("the deliveries are not paused: %d delivered\n%s", delivered(), page)
+		w.post("/pause", 200, form("what", "sending", "confirm", "yes", "reason", "the network is repaired"), nil)
+		if page := w.page("/overview", 200); submit() != 0 || delivered() != 0 || !state().Paused || !strings.Contains(page, "Send again") {
+			t.Errorf("sending is not paused: %d delivered\n%s", delivered(), page)
 		}
-		w.post("/pause", 409, form("what", "deliver"), nil)
-		w.post("/continue", 200, form("what", "deliver", "confirm", "yes", "reason", "done"), nil)
+		w.post("/pause", 409, form("what", "sending"), nil)
+		w.post("/continue", 200, form("what", "sending", "confirm", "yes", "reason", "done"), nil)
 		if delivered() != 1 || state().Paused {
 			t.Errorf("%d delivered", delivered())
 		}
-		w.post("/pause", 200, form("what", "receive", "confirm", "yes", "reason", "the queue moves"), nil)
+		w.post("/pause", 200, form("what", "receiving", "confirm", "yes", "reason", "the queue moves"), nil)
 		if code := submit(); code != 451 || !state().Frozen {
-			t.Errorf("the receipt is not paused: %d", code)
+			t.Errorf("receiving is not paused: %d", code)
 		}
-		w.post("/continue", 409, form("what", "deliver"), nil)
-		w.post("/continue", 200, form("what", "receive", "confirm", "yes", "reason", "done"), nil)
+		w.post("/continue", 409, form("what", "sending"), nil)
+		w.post("/continue", 200, form("what", "receiving", "confirm", "yes", "reason", "done"), nil)
 		if code := submit(); code != 0 || delivered() != 2 {
 			t.Errorf("%d, %d delivered", code, delivered())
 		}
@@ -64,7 +64,7 @@ func TestPause(t *testing.T) {
 		w.post("/continue", 400, form(), nil)
 		var log auditView
 		w.get("/audit", &log)
-		if e := log.Entries[len(log.Entries)-1]; e.Action != "Pause the deliveries" || e.Name != "oscar" || e.Reason != "the network is repaired" {
+		if e := log.Entries[len(log.Entries)-1]; e.Action != "Pause sending" || e.Name != "oscar" || e.Reason != "the network is repaired" {
 			t.Errorf("%+v", e)
 		}
 	})
@@ -73,6 +73,6 @@ func TestPause(t *testing.T) {
 		if page := w.page("/overview", 200); strings.Contains(page, `action="/pause"`) {
 			t.Error(page)
 		}
-		w.post("/pause", http.StatusForbidden, form("what", "deliver", "confirm", "yes", "reason", "x"), nil)
+		w.post("/pause", http.StatusForbidden, form("what", "sending", "confirm", "yes", "reason", "x"), nil)
 	})
 }

@@ -12,7 +12,7 @@ func routes() []route {
 	return slices.Concat(
 		[]route{
 			view("/overview", "Overview", "overview.html", "The state of the relay.", showOverview).inMenu("Overview"),
-			action("/pause", "Pauses the receipt of mail, or the deliveries.", planPause),
+			action("/pause", "Pauses receiving or sending.", planPause),
 			action("/continue", "Ends a pause.", planContinue),
 			raw("/events", "text/event-stream", "The totals of the page Overview, every two seconds, as events with the name totals.", streamTotals).bounded(boundStream),
 		},

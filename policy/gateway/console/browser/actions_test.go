@@ -211,13 +211,13 @@ func TestActions(t *testing.T) {
 		t.Errorf("level %s", level)
 	}
 
-	do("/pause", action{page: "/overview", button: `form[action$="/pause"]:has(input[value="deliver"]) button`})
+	do("/pause", action{page: "/overview", button: `form[action$="/pause"]:has(input[value="sending"]) button`})
 	if !w.queue.State().Paused {
-		t.Error("the deliveries are not paused")
+		t.Error("sending is not paused")
 	}
 	do("/continue", action{page: "/overview", button: `form[action$="/continue"] button`})
 	if w.queue.State().Paused {
-		t.Error("the deliveries are paused")
+		t.Error("sending is paused")
 	}
 
 	// A client that is blocked because of its reputation.

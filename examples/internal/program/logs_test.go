@@ -1,0 +1,85 @@
+package program
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/bridgehead-mail/bridgehead/queue/tracking"
+)
+
+// -protocol-log selects the format of the protocol logs, and -log-subjects what the
+// tracking log has.
+func TestLogs(t *testing.T) {
+	t.Parallel()
+	for format, want := range map[string]map[string]string{ // a line of each file
+		"exchange": {"RECV*.log": ",<,HELO client.test,", "SEND*.log": ",office,"},
+		"w3c":      {"ex2*.log": " office relay.example.com ", "exsend2*.log": " SMTP "},
+		"none":     {},
+	} {
+		t.Run(format, func(t *testing.T) {
+			t.Parallel()
+			pickup := t.TempDir()
+			w := newWorld(t, "protocol-log: "+format, "log-subjects: false", "pickup: "+pickup)
+			w.send("b@example.com", "250")
+			w.write(filepath.Join(pickup, "x.tmp"), "From: a@example.com\nTo: b@example.com\nSubject: private\n\nhello\n")
+			if err := os.Rename(filepath.Join(pickup, "x.tmp"), filepath.Join(pickup, "x.eml")); err != nil {
+				t.Fatal(err)
+			}
+			w.server.Inbox.Next(t)
+			w.p.Stop(t)
+			logs := filepath.Join(filepath.Dir(w.config), "spool", "logs")
+			found, err := filepath.Glob(filepath.Join(logs, "*.log"))
+			if err != nil || len(found) != len(want) {
+				t.Errorf("%q, %v", found, err)
+			}
+			for pattern, line := range want {
+				files, err := filepath.Glob(filepath.Join(logs, pattern))
+				if err != nil || len(files) != 1 {
+					t.Fatalf("%s: %q, %v", pattern, files, err)
+				}
+				if text, err := os.ReadFile(files[0]); err != nil || !strings.Contains(string(text), line) {
+					t.Errorf("%s has no %q: %s, %v", pattern, line, text, err)
+				}
+			}
+			events := 0
+			for e, err := range tracking.Search(filepath.Join(logs, "tracking"), tracking.Filter{}) {
+				if err != nil || e.Columns["message-subject"] != "" {
+					t.Errorf("%+v, %v", e, err)
+				}
+				events++
+			}
+			if events < 2 {
+				t.Errorf("%d events", events)
+			}
+		})
+	}
+}
+
+// The limits of the log files are those of the settings.
+func TestLogLimits(t *testing.T) {
+	p := &Program{Name: "office", New: func() Gateway { return new(office) }}
+	relay, err := p.Assemble("-spool", "x", "-hostname", "relay.example.com", "-server", "192.0.2.1", "-domains", writeFile(t, "example.com\n"), "-log-age", "48h", "-log-size", "1M")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l := relay.Tracking; l.MaxAge.Hours() != 48 || l.MaxDir != 1<<20 || l.NoSubject {
+		t.Errorf("%+v", l)
+	}
+	for _, wrong := range [][]string{{"-log-age", "-1h"}, {"-log-size", "0"}, {"-protocol-log", "iis"}} {
+		args := append([]string{"-spool", "x", "-hostname", "relay.example.com", "-server", "192.0.2.1", "-domains", writeFile(t, "example.com\n")}, wrong...)
+		if _, err := p.Assemble(args...); err == nil || !strings.Contains(err.Error(), strings.TrimPrefix(wrong[0], "-")) {
+			t.Errorf("%q: %v", wrong, err)
+		}
+	}
+}
+
+func writeFile(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
