@@ -72,8 +72,8 @@ func newRelay(s *settings, log *slog.Logger, open func(*settings, *slog.Logger) 
 		return nil, err
 	}
 	logs := filepath.Join(s.state, "logs")
-	received := smtpserver.NewProtocolLog(&smtpserver.ProtocolLogFiles{Dir: logs, Prefix: "receive"})
-	sent := smtpclient.NewProtocolLog(&smtpclient.ProtocolLogFiles{Dir: logs, Prefix: "send"})
+	received := smtpserver.NewProtocolLog(&smtpserver.ProtocolLogFiles{Dir: logs})
+	sent := smtpclient.NewProtocolLog(&smtpclient.ProtocolLogFiles{Dir: logs})
 	router := &routing.Router{Table: table, NewTransport: func(connector string) *smtpclient.Transport {
 		return &smtpclient.Transport{Name: connector, ProtocolLog: sent}
 	}}
