@@ -75,7 +75,7 @@ func (k *Kit) Server(name string) *smtpserver.Server {
 		Name: name, TLSConfig: k.tls,
 		Limits: smtpserver.Limits{
 			MessageSize: int64(k.MaxSize), Recipients: k.MaxRecipients, Connections: k.MaxConnections,
-			ConnectionsPerAddr: k.MaxPerClient, MessageRate: k.Rate,
+			ConnectionsPerAddr: k.MaxPerClient, MessageRate: k.Rate, Hops: k.MaxHops,
 		},
 	}
 	if k.parts.store != nil {
@@ -229,6 +229,9 @@ func (p *parts) kit(l *loaded) *Kit {
 	k.checkHostname()
 	k.checkSize()
 	k.checkTrace()
+	if k.MaxHops < 0 {
+		k.Fault("max-hops", errors.New("is negative"))
+	}
 	if k.LogAge < 0 {
 		k.Fault("log-age", errors.New("is negative"))
 	}

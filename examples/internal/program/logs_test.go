@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/bridgehead-mail/bridgehead/queue/tracking"
+	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
 
 // -protocol-log selects the format of the protocol logs, and -log-subjects what the
@@ -67,12 +68,24 @@ func TestLogLimits(t *testing.T) {
 	if l := relay.Tracking; l.MaxAge.Hours() != 48 || l.MaxDir != 1<<20 || l.NoSubject {
 		t.Errorf("%+v", l)
 	}
-	for _, wrong := range [][]string{{"-log-age", "-1h"}, {"-log-size", "0"}, {"-protocol-log", "iis"}} {
+	for _, wrong := range [][]string{{"-max-hops", "-1"}, {"-log-age", "-1h"}, {"-log-size", "0"}, {"-protocol-log", "iis"}} {
 		args := append([]string{"-spool", "x", "-hostname", "relay.example.com", "-server", "192.0.2.1", "-domains", writeFile(t, "example.com\n")}, wrong...)
 		if _, err := p.Assemble(args...); err == nil || !strings.Contains(err.Error(), strings.TrimPrefix(wrong[0], "-")) {
 			t.Errorf("%q: %v", wrong, err)
 		}
 	}
+}
+
+// -max-hops is the limit of each server.
+func TestMaxHops(t *testing.T) {
+	p := &Program{Name: "office", New: func() Gateway { return new(office) }}
+	relay, err := p.Assemble("-spool", "x", "-hostname", "relay.example.com", "-server", "192.0.2.1", "-domains", writeFile(t, "example.com\n"), "-max-hops", "15")
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := smtptest.NewServer(t, relay.Listeners[0].Server)
+	message := "C: MAIL FROM:<a@example.net>\nS: 250\nC: RCPT TO:<b@example.com>\nS: 250\nC: DATA\nS: 354\n" + strings.Repeat("C: Received: from a by b; Sat, 28 Nov 2026 11:00:00 +0000\n", 16) + "C:\nC: .\n"
+	smtptest.Talk(t, srv.Addr, "S: 220\nC: HELO client.test\nS: 250\n"+message+"S: 554 5.4.6\nC: QUIT\nS: 221\n")
 }
 
 func writeFile(t *testing.T, text string) string {

@@ -27,6 +27,7 @@ type Settings struct {
 	MaxRecipients  int
 	MaxConnections int
 	MaxPerClient   int
+	MaxHops        int
 	Rate           int
 
 	Expire     time.Duration
@@ -63,6 +64,7 @@ func (s *Settings) define(f *flag.FlagSet) {
 	f.IntVar(&s.MaxRecipients, "max-recipients", 0, "largest `number` of recipients of a message; default 200")
 	f.IntVar(&s.MaxConnections, "max-connections", 0, "largest `number` of open connections of a listener; default 5000")
 	f.IntVar(&s.MaxPerClient, "max-per-client", 0, "largest `number` of open connections of one client address; default 20")
+	f.IntVar(&s.MaxHops, "max-hops", 0, "largest `number` of hosts that a message may have passed; default 30")
 	f.IntVar(&s.Rate, "rate", 0, "largest `number` of messages that one client address may send in a minute; default 600")
 	f.DurationVar(&s.Expire, "expire", 0, "queue lifetime of a message, a `duration` as 48h; then the sender gets a failure report; default 48h")
 	f.DurationVar(&s.Delay, "delay-notice", 0, "`duration` after which the sender of a message that waits gets a delay notice; default 12h, -1s for no notice")
