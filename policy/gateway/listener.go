@@ -33,7 +33,8 @@ type Listener struct {
 	// client belongs to the one with the most specific network that has its
 	// address; a client that is in none of them gets 421 4.3.2. The same network in
 	// two of them is an error. The client of a proxy (Server.ProxyFrom) is selected
-	// by the address of the proxy, because its own is not known yet.
+	// by the address of the proxy, because its own is not known yet. See
+	// Gateway.ReplaceNetworks to change them while the relay runs.
 	RemoteNetworks []netip.Prefix
 
 	accepted chan acceptance

@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gaissmai/bart"
@@ -19,16 +20,16 @@ import (
 
 // This file lets several Listeners share one socket: see Listener.RemoteNetworks.
 
-// networks returns the networks of a listener in their canonical form. A listener
-// without RemoteNetworks has all addresses.
-func (d *Listener) networks() (list []netip.Prefix, err error) {
-	if d.RemoteNetworks == nil {
+// networksOf returns the networks of a listener in their canonical form. A listener
+// without RemoteNetworks (nil) has all addresses.
+func networksOf(all []netip.Prefix) (list []netip.Prefix, err error) {
+	if all == nil {
 		return []netip.Prefix{netip.PrefixFrom(netip.IPv4Unspecified(), 0), netip.PrefixFrom(netip.IPv6Unspecified(), 0)}, nil
 	}
-	if len(d.RemoteNetworks) == 0 {
+	if len(all) == 0 {
 		return nil, errors.New("is empty: no client could connect")
 	}
-	for _, p := range d.RemoteNetworks {
+	for _, p := range all {
 		if p.Addr().Is4In6() && p.Bits() >= 96 {
 			p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
 		}
@@ -72,7 +73,7 @@ func shares(a, b *Listener) bool {
 // validateShared checks the networks of the listeners that share the socket of l with
 // it. earlier are the listeners before it, path is that of l.
 func validateShared(f *findings, l *Listener, earlier []*Listener, path string) {
-	own, err := l.networks()
+	own, err := networksOf(l.RemoteNetworks)
 	if err != nil {
 		f.add(Error, path+".RemoteNetworks", err.Error())
 		return
@@ -86,7 +87,7 @@ func validateShared(f *findings, l *Listener, earlier []*Listener, path string) 
 		if !shares(l, other) {
 			continue
 		}
-		theirs, _ := other.networks()
+		theirs, _ := networksOf(other.RemoteNetworks)
 		for _, p := range own {
 			if slices.Contains(theirs, p) {
 				f.add(Error, path+".RemoteNetworks", fmt.Sprintf("%s is also a network of Listeners[%d], on the same socket %s", networkName(p), j, l.address()))
@@ -105,19 +106,70 @@ func networkName(p netip.Prefix) string {
 // share gives each of the listeners a part of their common socket.
 func (g *Gateway) share(socket net.Listener, all []*Listener) {
 	s := &sharedSocket{socket: socket, log: g.log, open: len(all)}
+	byNetwork := new(bart.Table[*socketPart])
 	for _, d := range all {
 		p := &socketPart{shared: s, accepted: make(chan acceptance), closed: make(chan struct{})}
 		s.parts = append(s.parts, p)
-		networks, _ := d.networks() // Validate has checked them
+		networks, _ := networksOf(d.RemoteNetworks) // Validate has checked them
 		for _, n := range networks {
-			s.byNetwork.Insert(n, p)
+			byNetwork.Insert(n, p)
 		}
 		s.implicit = s.implicit || d.server() != nil && d.server().TLSMode == smtpserver.TLSImplicit
 		d.mu.Lock()
 		d.Socket = p
 		d.mu.Unlock()
 	}
+	s.byNetwork.Store(byNetwork)
 	s.running.Go(s.accept)
+}
+
+// ReplaceNetworks replaces the networks of the Listeners while the relay runs, for new
+// connections. networks has one element for each of Listeners, in their order, as
+// [Listener.RemoteNetworks], which itself does not change. ReplaceNetworks returns an
+// error and changes nothing if the networks are not valid (see [Gateway.Validate]), if
+// a listener that had no networks and a socket of its own gets some, or if a listener
+// is not open because the Gateway does not run.
+func (g *Gateway) ReplaceNetworks(networks ...[]netip.Prefix) error {
+	if len(networks) != len(g.Listeners) {
+		return fmt.Errorf("gateway: ReplaceNetworks: %d lists of networks for %d listeners", len(networks), len(g.Listeners))
+	}
+	tables := make(map[*sharedSocket]*bart.Table[*socketPart])
+	owners := make(map[*sharedSocket]map[netip.Prefix]int)
+	for i, d := range g.Listeners {
+		d.mu.Lock()
+		part, shared := d.Socket.(*socketPart)
+		open := d.open
+		d.mu.Unlock()
+		list, err := networksOf(networks[i])
+		switch {
+		case err != nil:
+		case !open:
+			err = errors.New("is not open")
+		case !shared && networks[i] != nil:
+			err = errors.New("had no networks at the start")
+		}
+		if err != nil {
+			return fmt.Errorf("gateway: ReplaceNetworks: Listeners[%d] %w", i, err)
+		}
+		if !shared {
+			continue
+		}
+		s := part.shared
+		if tables[s] == nil {
+			tables[s], owners[s] = new(bart.Table[*socketPart]), make(map[netip.Prefix]int)
+		}
+		for _, n := range list {
+			if j, taken := owners[s][n]; taken {
+				return fmt.Errorf("gateway: ReplaceNetworks: Listeners[%d]: %s is also a network of Listeners[%d]", i, networkName(n), j)
+			}
+			owners[s][n] = i
+			tables[s].Insert(n, part)
+		}
+	}
+	for s, t := range tables {
+		s.byNetwork.Store(t)
+	}
+	return nil
 }
 
 // A sharedSocket passes each connection of a socket to the listener with the most
@@ -127,7 +179,7 @@ type sharedSocket struct {
 	log       func(level slog.Level, text string, args ...any)
 	implicit  bool // a client may expect TLS from the first byte
 	parts     []*socketPart
-	byNetwork bart.Table[*socketPart]
+	byNetwork atomic.Pointer[bart.Table[*socketPart]]
 	running   sync.WaitGroup
 
 	mu   sync.Mutex // guards open
@@ -224,7 +276,7 @@ func (s *sharedSocket) partOf(c net.Conn) *socketPart {
 	if a, is := c.RemoteAddr().(*net.TCPAddr); is {
 		ip = a.AddrPort().Addr().Unmap().WithZone("")
 	}
-	p, _ := s.byNetwork.Lookup(ip)
+	p, _ := s.byNetwork.Load().Lookup(ip)
 	return p
 }
 

@@ -153,3 +153,48 @@ func TestRemoteNetworksValidate(t *testing.T) {
 		}
 	}
 }
+
+// The networks are replaced while the relay runs, all or none.
+func TestReplaceNetworks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRelay(t)
+		r.Listeners[0].RemoteNetworks = prefixes("0.0.0.0/0")
+		r.Listeners = append(r.Listeners, &gateway.Listener{Server: r.server(t, "printers.example.com"), Socket: r.socket, RemoteNetworks: prefixes("10.1.0.0/16")})
+		if err := r.ReplaceNetworks(nil, nil); err == nil || !strings.Contains(err.Error(), "is not open") {
+			t.Errorf("before Run: %v", err)
+		}
+		stop := r.run(t)
+		defer stop()
+		synctest.Wait()
+		r.greeted(t, "10.1.0.1:1025", "printers.example.com")
+		r.greeted(t, "10.2.0.1:1025", "relay.example.com")
+		for want, networks := range map[string][][]netip.Prefix{
+			"1 lists of networks for 2 listeners":                                       {nil},
+			"Listeners[1]: 10.0.0.0/8 is also a network of Listeners[0]":                {prefixes("10.0.0.0/8"), prefixes("10.2.3.4/8")},
+			"Listeners[1]: every address (0.0.0.0/0) is also a network of Listeners[0]": {nil, nil},
+			"Listeners[1] is empty":                                                     {nil, {}},
+		} {
+			if err := r.ReplaceNetworks(networks...); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%v, want %q", err, want)
+			}
+		}
+		r.greeted(t, "10.1.0.1:1025", "printers.example.com")
+		if err := r.ReplaceNetworks(prefixes("10.1.0.0/16"), prefixes("10.2.0.0/16")); err != nil {
+			t.Fatal(err)
+		}
+		r.greeted(t, "10.1.0.1:1025", "relay.example.com")
+		r.greeted(t, "10.2.0.1:1025", "printers.example.com")
+		r.greeted(t, "192.0.2.1:1025", "421 4.3.2")
+	})
+	synctest.Test(t, func(t *testing.T) { // a socket of its own
+		r := newRelay(t)
+		defer r.run(t)()
+		synctest.Wait()
+		if err := r.ReplaceNetworks(prefixes("10.0.0.0/8")); err == nil || !strings.Contains(err.Error(), "had no networks at the start") {
+			t.Errorf("%v", err)
+		}
+		if err := r.ReplaceNetworks(nil); err != nil {
+			t.Error(err)
+		}
+	})
+}
