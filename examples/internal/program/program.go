@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/netip"
 	"os"
 	"os/signal"
 	"strings"
@@ -61,6 +62,13 @@ type Receive struct {
 	Server  *smtpserver.Server
 	Address string
 	Setting string // the name of the setting with the address; default "listen"
+
+	// RemoteNetworks are the networks of the clients that the Server is for; nil
+	// means all. Several receive connectors with different networks may have one
+	// address: the most specific network with the address of the client decides. A
+	// reload may change the networks, but not whether there are any.
+	RemoteNetworks []netip.Prefix
+	NetworkSetting string // the name of their setting; default Setting
 }
 
 // A Program is the program of a gateway.

@@ -33,12 +33,14 @@ func TestMain(m *testing.M) {
 type office struct {
 	listen, server, domains string
 	recipients              string
+	printers                Networks // have a connector of their own, for all recipients
 }
 
 func (o *office) Define(f *flag.FlagSet) {
 	f.StringVar(&o.listen, "listen", ":25", "`address` to listen on")
 	f.StringVar(&o.server, "server", "", "`host` that takes the mail")
 	f.StringVar(&o.domains, "domains", "", "`file` with the domains")
+	f.Var(&o.printers, "printers", "`networks` of clients that may send to all")
 	f.StringVar(&o.recipients, "recipients", "", "`file` with the recipients; default: all")
 }
 
@@ -57,10 +59,16 @@ func (o *office) Build(k *Kit) Rules {
 	k.Require("domains", len(gate.Domains) > 0)
 	table := k.Table(gate.Domains, k.Listen("listen", o.listen), routing.Connector{Name: "office", Spaces: []string{"*"}, SmartHosts: routing.SmartHosts(o.server)})
 	k.Install("domains", gate, srv)
+	receive := []Receive{{Server: srv, Address: o.listen}}
+	if len(o.printers) > 0 {
+		printers := k.Server("printers")
+		k.Install("printers", &policy.Gate{Networks: o.printers}, printers)
+		receive = append(receive, Receive{Server: printers, Address: o.listen, RemoteNetworks: o.printers, NetworkSetting: "printers"})
+	}
 	calls := Keep[int](k, "calls")
 	*calls++
 	n := *calls
-	return Rules{Receive: []Receive{{Server: srv, Address: o.listen}}, Table: table, Domains: gate.Domains,
+	return Rules{Receive: receive, Table: table, Domains: gate.Domains,
 		Applied: []func(){func() { k.Logger.Info("applied", "kept", n) }}}
 }
 
@@ -88,12 +96,15 @@ type world struct {
 	p                       *peers.Process
 }
 
-func newWorld(t *testing.T, more ...string) *world {
+func newWorld(t *testing.T, more ...string) *world { return newWorldOf(t, 1, more...) }
+
+// newWorldOf starts an office with n receive connectors.
+func newWorldOf(t *testing.T, n int, more ...string) *world {
 	server := smtptest.NewServer(t, nil) // first: it could get a free address that is not in use yet
 	w := &world{t: t, listen: peers.FreeAddr(t), metrics: peers.FreeAddr(t), server: server, domains: peers.File(t, "example.com\n")}
 	w.config = peers.File(t, "")
 	w.configure("relay.example.com", more...)
-	w.p = peers.StartSelf(t, "PROGRAM_MAIN", 1, "-config", w.config)
+	w.p = peers.StartSelf(t, "PROGRAM_MAIN", n, "-config", w.config)
 	w.logged("msg=metrics")
 	peers.Await(t, "ready", func() bool {
 		defer http.DefaultClient.CloseIdleConnections()

@@ -1,6 +1,7 @@
 package program
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"maps"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -146,6 +148,9 @@ func (r *reloader) load() (*Kit, []string, error) {
 		if c.Address != r.relay.Listeners[i].Address {
 			k.Fault(c.setting(), errRestart)
 		}
+		if (c.RemoteNetworks == nil) != (r.relay.Listeners[i].RemoteNetworks == nil) {
+			k.Fault(c.networkSetting(), errRestart)
+		}
 		k.Fault(c.setting(), c.Server.Validate()) // all, before any is replaced
 	}
 	if err := k.err(); err != nil {
@@ -156,6 +161,10 @@ func (r *reloader) load() (*Kit, []string, error) {
 			k.Fault(c.setting(), err)
 			return k, nil, err
 		}
+	}
+	if err := r.relay.ReplaceNetworks(rules.networks()...); err != nil { // only if the gateway stops
+		k.Fault("listen", err)
+		return k, nil, err
 	}
 	r.parts.router.SetTable(rules.Table)
 	r.parts.hooks.set(rules.Hooks)
@@ -171,6 +180,16 @@ func (c Receive) setting() string {
 		return c.Setting
 	}
 	return "listen"
+}
+
+func (c Receive) networkSetting() string { return cmp.Or(c.NetworkSetting, c.setting()) }
+
+// networks returns the networks of each receive connector.
+func (r *Rules) networks() (all [][]netip.Prefix) {
+	for _, c := range r.Receive {
+		all = append(all, c.RemoteNetworks)
+	}
+	return all
 }
 
 // unchanged reports each setting that differs from those in use and cannot change.

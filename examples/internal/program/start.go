@@ -156,7 +156,7 @@ func (p *parts) gateway(k *Kit, r *Rules) *gateway.Gateway {
 		Closers:  r.Closers,
 	}
 	for _, c := range r.Receive {
-		relay.Listeners = append(relay.Listeners, &gateway.Listener{Server: c.Server, Address: c.Address})
+		relay.Listeners = append(relay.Listeners, &gateway.Listener{Server: c.Server, Address: c.Address, RemoteNetworks: c.RemoteNetworks})
 	}
 	for dir, replay := range map[string]bool{k.Pickup: false, k.Replay: true} {
 		if dir != "" {

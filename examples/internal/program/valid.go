@@ -60,6 +60,7 @@ func (k *Kit) finding(f *gateway.Finding, r *Rules) (setting, text string) {
 		for _, part := range []string{".Server.TLSConfig.Certificates[0]", ".Server.TLSConfig"} {
 			pairs = append(pairs, field+part, "cert")
 		}
+		pairs = append(pairs, field+".RemoteNetworks", c.networkSetting())
 		for _, part := range []string{".Address", ".Server", ""} {
 			pairs = append(pairs, field+part, c.setting())
 		}

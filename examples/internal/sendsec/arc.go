@@ -3,7 +3,6 @@ package sendsec
 import (
 	"errors"
 	"flag"
-	"fmt"
 
 	"github.com/bridgehead-mail/bridgehead/examples/internal/program"
 	"github.com/bridgehead-mail/bridgehead/policy"
@@ -19,7 +18,8 @@ type ARC struct {
 // Define defines the setting PREFIXarc.
 func (a *ARC) Define(f *flag.FlagSet, prefix string) {
 	a.name = prefix + "arc"
-	f.StringVar(&a.mode, a.name, "none", "`mode` of ARC: none, check (verify the chain of each message, for Authentication-Results), or seal\n(also add a set of this relay to the chain, with the DKIM key; many receivers accept only RSA there)")
+	a.mode = "none"
+	f.Var(program.Choice(&a.mode, "none", "check", "seal"), a.name, "`mode` of ARC: none, check (verify the chain of each message, for Authentication-Results), or seal\n(also add a set of this relay to the chain, with the DKIM key; many receivers accept only RSA there)")
 }
 
 // Use checks the setting and adds ARC to a gate for received mail. signer is that of
@@ -27,12 +27,8 @@ func (a *ARC) Define(f *flag.FlagSet, prefix string) {
 // the set is added after those that gate.Outbound has already. Its results are those of
 // SPF, DKIM and DMARC, if their agents run before.
 func (a *ARC) Use(k *program.Kit, gate *policy.Gate, signer *Signer) {
-	switch a.mode {
-	case "none":
-	case "check", "seal":
+	if a.mode != "none" {
 		gate.MailAuth = append(gate.MailAuth, (&arc.Verifier{Resolver: k.Resolver}).Agent())
-	default:
-		k.Fault(a.name, fmt.Errorf("%q is not none, check or seal", a.mode))
 	}
 	switch {
 	case a.mode == "seal" && signer == nil:

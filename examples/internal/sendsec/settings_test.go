@@ -47,7 +47,7 @@ func TestWrongSettings(t *testing.T) {
 		{dkim + key + " -send.dkim.domain ORG.example", "-send.dkim.domain[1]: ORG.example is there twice"},
 		{dkim + key + " -send.dkim.selector s_/1", "-send.dkim.selector: selector"},
 		{"-filters.arc seal", "-filters.arc: seal needs the key"},
-		{"-filters.arc yes", `-filters.arc: "yes" is not none, check or seal`},
+		{"-filters.arc yes", `-filters.arc: "yes" is not one of none, check, seal`},
 	} {
 		var out, errs strings.Builder
 		args := append([]string{"-check", "-spool", "/nowhere", "-hostname", "border.example"}, strings.Fields(c.args)...)
