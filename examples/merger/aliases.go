@@ -69,6 +69,18 @@ func (m *merger) systemOf(value string) queue.NextHop {
 	return queue.NextHop{Connector: "unknown system", Destination: strings.ToLower(value)}
 }
 
+// limits returns the agent for the limits that the directory has.
+func (m *merger) limits(k *program.Kit, d *ldap.Directory) []smtpserver.Agent {
+	if !m.ldap.limits || d == nil {
+		return nil
+	}
+	l := &ldap.Limits{Directory: d, Domains: []string{m.ours, m.theirs}}
+	if !k.Failed() { // otherwise the domains may be missing
+		k.Fault("ldap-limits", l.Validate())
+	}
+	return []smtpserver.Agent{l.Agent()}
+}
+
 // outbound returns the agents for mail of the two systems.
 func (m *merger) outbound(k *program.Kit, d *ldap.Directory) []smtpserver.Agent {
 	if !m.primary || d == nil {

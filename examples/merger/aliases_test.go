@@ -28,6 +28,7 @@ mail: alice@example.com
 proxyAddresses: smtp:alice@example.com
 proxyAddresses: SMTP:Alice.Liddell@example.com
 mailHost: exchange1.example.com
+delivContLength: 1
 
 dn: uid=bob,dc=example,dc=com
 objectClass: inetOrgPerson
@@ -143,7 +144,7 @@ func (w *small) refused(to, reply string) {
 // Aliases, contacts and groups of the file and of the directory; an attribute of an
 // entry names the system that has its mailbox.
 func TestAliases(t *testing.T) {
-	w := newSmall(t, "-ldap-owner", "owner", "-primary")
+	w := newSmall(t, "-ldap-owner", "owner", "-primary", "-ldap-limits")
 	for to, at := range map[string]*smtptest.Server{"alice@example.com": w.ours, "bob@example.com": w.theirs, "dave@example.org": w.theirs} {
 		w.send(to)
 		w.arrives(at, "carol@example.net", to)
@@ -167,6 +168,10 @@ func TestAliases(t *testing.T) {
 	w.refused("a@example.com", "DATA 550 5.4.6 The address leads back to itself")
 	w.refused("hen@example.com", "DATA 550 5.4.6 The address leads back to itself")
 	w.refused("mallory@example.com", "550 5.1.1")
+
+	// Alice accepts 1 KiB.
+	smtptest.Talk(t, w.p.Addrs[0], "S: 220\nC: EHLO mx.example.net\nS: 250\nC: MAIL FROM:<carol@example.net> SIZE=1025\nS: 250\n"+
+		"C: RCPT TO:<alice@example.com>\nS: 552 5.2.3\nC: RCPT TO:<bob@example.com>\nS: 250\nC: QUIT\nS: 221")
 
 	// A system that the settings do not name: the mail waits.
 	w.send("zoe@example.com")

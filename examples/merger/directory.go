@@ -16,7 +16,7 @@ type ldapSettings struct {
 	urls                       program.List
 	base, bindDN, passwordFile string
 	roots, filter              string
-	startTLS                   bool
+	startTLS, limits           bool
 	route, owner               string
 	ours, theirs               program.List
 }
@@ -32,6 +32,7 @@ func (l *ldapSettings) define(f *flag.FlagSet) {
 	f.StringVar(&l.route, "ldap-route", "", "`attribute` that names the system with the mailbox of an entry, as mailHost; default: none")
 	f.Var(&l.ours, "ldap-ours", "further `values` of -ldap-route that mean our system, besides ours, -ours and -our-server")
 	f.Var(&l.theirs, "ldap-theirs", "further `values` of -ldap-route that mean their system, besides theirs, -theirs and -their-server")
+	f.BoolVar(&l.limits, "ldap-limits", false, "apply the limits of Exchange that entries have: submissionContLength and delivContLength, the largest\nmessage of a sender and for a recipient in KiB, and msExchRecipLimit")
 	f.StringVar(&l.owner, "ldap-owner", "", "`attribute` with the owner of a group, as managedBy, who gets the reports about its members; default: none")
 }
 
@@ -45,6 +46,9 @@ func (l *ldapSettings) check(k *program.Kit) {
 		if value != "" {
 			k.Fault(setting, errors.New("has no effect without -ldap"))
 		}
+	}
+	if l.limits {
+		k.Fault("ldap-limits", errors.New("needs -ldap"))
 	}
 }
 

@@ -150,6 +150,7 @@ func TestWrongSettingsAreNamed(t *testing.T) {
 		"-recipients /nowhere/at/all": "-recipients: directory: stat /nowhere/at/all",
 		"-allow server":               `invalid value "server" for flag -allow: policy: network "server"`,
 		both:                          "-spool: is required",
+		both + "-ldap-limits":         "-ldap-limits: needs -ldap",
 		both + "-primary":             "-primary: needs -ldap",
 		both + "-ldap-route mailHost": "-ldap-route: has no effect without -ldap",
 		both + "-ldap ldaps://dc1":    "-ldap-base: is required",

@@ -19,6 +19,7 @@ func (m *merger) Build(k *program.Kit) program.Rules {
 	accepted := k.Domains("ours", domains)
 	aliases.Domains = accepted
 	srv := k.Server("merger")
+	srv.Agents = m.limits(k, d)
 	k.Install("allow", &policy.Gate{Domains: domains, Networks: m.allow, Outbound: m.outbound(k, d)}, srv)
 	table := k.Table(domains, k.Listen("listen", m.listen),
 		// Exclusive: mail for the two systems never takes another connector,

@@ -24,6 +24,7 @@ include /etc/ldap/schema/inetorgperson.schema
 include /etc/ldap/schema/misc.schema
 attributetype ( 1.2.840.113556.1.2.210 NAME 'proxyAddresses' EQUALITY caseIgnoreMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 )
 attributetype ( 1.2.840.113556.1.2.352 NAME 'targetAddress' EQUALITY caseIgnoreMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 SINGLE-VALUE )
+attributetype ( 1.2.840.113556.1.2.138 NAME 'delivContLength' EQUALITY integerMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.27 SINGLE-VALUE )
 modulepath /usr/lib/ldap
 moduleload back_mdb
 TLSCertificateFile DIR/cert.pem

@@ -132,7 +132,7 @@ func (a *Aliases) Alias(ctx context.Context, address string) (*policy.Alias, err
 	}
 	var found *policy.Alias
 	err := a.Directory.with(ctx, func(ctx context.Context, c *ldap.Conn) error {
-		entry, err := a.entry(ctx, c, address)
+		entry, err := a.Directory.entry(ctx, c, address, a.attributes())
 		if err != nil || entry == nil {
 			return err
 		}
@@ -143,21 +143,6 @@ func (a *Aliases) Alias(ctx context.Context, address string) (*policy.Alias, err
 		return nil, err
 	}
 	return found, nil
-}
-
-// entry returns the entry that has the address, or nil.
-func (a *Aliases) entry(ctx context.Context, c *ldap.Conn, address string) (*ldap.Entry, error) {
-	const two = 2
-	r, err := a.Directory.find(ctx, c, a.Directory.BaseDN, ldap.ScopeWholeSubtree, two, a.Directory.filter(address), a.attributes())
-	switch {
-	case ldap.IsErrorWithCode(err, ldap.LDAPResultSizeLimitExceeded), err == nil && len(r.Entries) > 1:
-		return nil, fmt.Errorf("ldap: %w", policy.ErrAmbiguous)
-	case err != nil:
-		return nil, err
-	case len(r.Entries) == 1:
-		return r.Entries[0], nil
-	}
-	return nil, a.Directory.referral(r)
 }
 
 // alias returns what the entry stands for, or nil if the mailbox gets its mail as any

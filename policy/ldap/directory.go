@@ -278,6 +278,22 @@ func (d *Directory) find(ctx context.Context, c *ldap.Conn, base string, scope, 
 	return c.Search(ldap.NewSearchRequest(base, scope, ldap.NeverDerefAliases, most, seconds, false, filter, attributes, nil))
 }
 
+// entry returns the entry that has the address, with attributes, or nil. The error wraps
+// policy.ErrAmbiguous if several entries have it.
+func (d *Directory) entry(ctx context.Context, c *ldap.Conn, address string, attributes []string) (*ldap.Entry, error) {
+	const two = 2 // enough to see that the address is ambiguous
+	r, err := d.find(ctx, c, d.BaseDN, ldap.ScopeWholeSubtree, two, d.filter(address), attributes)
+	switch {
+	case ldap.IsErrorWithCode(err, ldap.LDAPResultSizeLimitExceeded), err == nil && len(r.Entries) > 1:
+		return nil, fmt.Errorf("ldap: %w", policy.ErrAmbiguous)
+	case err != nil:
+		return nil, err
+	case len(r.Entries) == 1:
+		return r.Entries[0], nil
+	}
+	return nil, d.referral(r)
+}
+
 // referral returns an error if a result without entries has a referral to another
 // server, which may have the entry.
 func (d *Directory) referral(r *ldap.SearchResult) error {

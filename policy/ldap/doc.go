@@ -29,6 +29,8 @@
 //
 // Primary finds the primary address of a mailbox, for the senders of outgoing mail.
 //
+// Limits applies the limits of size and recipients that entries have.
+//
 // Accounts checks the passwords of users by a bind, for smtpserver.PasswordAuth, and knows
 // their addresses, for policy.SendAs.
 //

@@ -5,13 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/go-ldap/ldap/v3"
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
-	"github.com/bridgehead-mail/bridgehead/policy"
 )
 
 // Primary finds the primary addresses of mailboxes. It is a rewrite.PrimarySource: with
@@ -40,15 +38,7 @@ type Primary struct {
 	// MaxCached is the maximum number of answers that are kept. Default 100,000.
 	MaxCached int
 
-	mu        sync.Mutex // guards the maps
-	now, then map[string]primaryAnswer
-}
-
-// A primaryAnswer is the answer for one address.
-type primaryAnswer struct {
-	primary string
-	err     error // wraps policy.ErrAmbiguous, or nil
-	until   time.Time
+	known cache[string]
 }
 
 // Validate returns an error if a setting is invalid. It does not connect to a server.
@@ -77,36 +67,28 @@ func (p *Primary) Primary(ctx context.Context, address string) (string, error) {
 		return "", errors.New("ldap: Primary.Directory is not set")
 	}
 	key := keyOf(address)
-	if a, ok := p.cached(key); ok {
-		return a.primary, a.err
+	if a, ok := p.known.get(key); ok {
+		return a.value, a.err
 	}
-	a := primaryAnswer{until: time.Now().Add(p.ttl())}
+	var primary string
 	err := p.Directory.with(ctx, func(ctx context.Context, c *ldap.Conn) (err error) {
-		a.primary, err = p.search(ctx, c, address)
+		primary, err = p.search(ctx, c, address)
 		return err
 	})
 	if !isAnswer(err) {
 		return "", err
 	}
-	a.err = err
-	p.keep(key, a)
-	return a.primary, a.err
+	p.known.put(key, primary, err, p.TTL, p.MaxCached)
+	return primary, err
 }
 
 // search returns the primary address of the entry that has the address.
 func (p *Primary) search(ctx context.Context, c *ldap.Conn, address string) (string, error) {
-	const two = 2 // enough to see that the address is ambiguous
-	d := p.Directory
-	r, err := d.find(ctx, c, d.BaseDN, ldap.ScopeWholeSubtree, two, d.filter(address), []string{p.proxyAddresses(), p.mail()})
-	switch {
-	case ldap.IsErrorWithCode(err, ldap.LDAPResultSizeLimitExceeded), err == nil && len(r.Entries) > 1:
-		return "", fmt.Errorf("ldap: %w", policy.ErrAmbiguous)
-	case err != nil:
+	e, err := p.Directory.entry(ctx, c, address, []string{p.proxyAddresses(), p.mail()})
+	if e == nil {
 		return "", err
-	case len(r.Entries) == 0:
-		return "", d.referral(r)
 	}
-	return primaryOf(r.Entries[0].GetEqualFoldAttributeValues(p.proxyAddresses()), r.Entries[0].GetEqualFoldAttributeValues(p.mail())), nil
+	return primaryOf(e.GetEqualFoldAttributeValues(p.proxyAddresses()), e.GetEqualFoldAttributeValues(p.mail())), nil
 }
 
 // primaryOf returns the primary address among the values of attributes, or "".
@@ -124,43 +106,8 @@ func primaryOf(proxies, mails []string) string {
 	return ""
 }
 
+// keyOf returns the key of an address in a cache.
 func keyOf(address string) string {
 	local, _ := addr.Split(address)
 	return local + "@" + addr.DomainOf(address)
-}
-
-func (p *Primary) ttl() time.Duration {
-	if p.TTL == 0 {
-		return 10 * time.Minute
-	}
-	return p.TTL
-}
-
-// cached returns the answer for an address, if there is one that is not too old.
-func (p *Primary) cached(key string) (primaryAnswer, bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	a, ok := p.now[key]
-	if !ok {
-		a, ok = p.then[key]
-	}
-	return a, ok && time.Now().Before(a.until)
-}
-
-// keep keeps an answer. When the newer map has half of the answers, the older one is
-// dropped. So each answer costs the same time.
-func (p *Primary) keep(key string, a primaryAnswer) {
-	if p.TTL < 0 {
-		return
-	}
-	most := p.MaxCached
-	if most == 0 {
-		most = 100_000
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.now == nil || len(p.now) >= max(most/2, 1) {
-		p.then, p.now = p.now, make(map[string]primaryAnswer)
-	}
-	p.now[key] = a
 }

@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/go-ldap/ldap/v3"
@@ -63,7 +62,7 @@ func TestSlapdPrimary(t *testing.T) {
 
 	// The relay sends mail with primary addresses, and delivers mail for all addresses.
 	var sent []string
-	gate := &policy.Gate{Networks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, Domains: []policy.Domain{{Name: "example.com", Directory: d}}}
+	gate := &policy.Gate{Networks: anyNetwork, Domains: []policy.Domain{{Name: "example.com", Directory: d}}}
 	primary := &rewrite.Primary{Source: p, Domains: []string{"example.com"}}
 	if err := primary.Validate(); err != nil {
 		t.Fatal(err)
@@ -91,6 +90,9 @@ func TestSlapdPrimary(t *testing.T) {
 		t.Errorf("sent: %s", sent)
 	}
 }
+
+// anyNetwork has the clients of the tests.
+var anyNetwork = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
 
 // submitted is a policy.Submitter that calls a function.
 type submitted func(*queue.Message)
@@ -123,34 +125,6 @@ func TestPrimaryOf(t *testing.T) {
 			t.Errorf("%v: %q, want %q", v, got, want)
 		}
 	}
-}
-
-// The cache has a bound, and its answers an end.
-func TestPrimaryCache(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := &Primary{TTL: time.Minute, MaxCached: 10}
-		for i := range 100 {
-			p.keep(keyOf(fmt.Sprintf("u%d@Example.com", i)), primaryAnswer{primary: "p", until: time.Now().Add(p.ttl())})
-			if n := len(p.now) + len(p.then); n > 10 {
-				t.Fatalf("%d answers are kept", n)
-			}
-		}
-		if a, ok := p.cached(keyOf("u99@example.com")); !ok || a.primary != "p" {
-			t.Errorf("the last answer: %v, %v", a, ok)
-		}
-		if _, ok := p.cached(keyOf("u1@example.com")); ok {
-			t.Error("an old answer is kept")
-		}
-		time.Sleep(time.Minute)
-		if _, ok := p.cached(keyOf("u99@example.com")); ok {
-			t.Error("an answer is used after its end")
-		}
-		p.TTL = -1
-		p.keep("x@example.com", primaryAnswer{until: time.Now().Add(time.Hour)})
-		if _, ok := p.cached("x@example.com"); ok {
-			t.Error("an answer is kept without TTL")
-		}
-	})
 }
 
 func TestPrimaryValidate(t *testing.T) {
