@@ -15,6 +15,7 @@ import (
 // the MX records point to it, with basic authentication over TLS: the edge logs in
 // to the organization's server.
 func TestArticle(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	cert := smtptest.Certificate(t, "bridgehead.example.com")
 	organization := (&peers.Postfix{Domains: "example.com", Addr: organizationAddr + ":" + port(peers.FreeAddr(t)),

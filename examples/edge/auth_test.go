@@ -21,6 +21,7 @@ import (
 // servers of the organization, which share the mail, and the organization logs in
 // to the edge.
 func TestBasicAuthentication(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	cert := smtptest.Certificate(t, "mail.example.com")
 	member := func() *smtptest.Server {

@@ -15,6 +15,7 @@ import (
 // Inbound and outbound mail between two Postfixes: the organization's, which is
 // externally secured, and the internet's.
 func TestInboundAndOutbound(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	organization := (&peers.Postfix{Domains: "example.com", Addr: organizationAddr + ":" + port(peers.FreeAddr(t)),
 		Main: relayByUs(w)}).Start(t)

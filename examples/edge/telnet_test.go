@@ -11,6 +11,7 @@ import (
 // The usual tests of a server by telnet: the internet can reach it, it offers the
 // extensions, mail is relayed in both directions, and forbidden mail is refused.
 func TestTelnet(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	organization := &peers.Postfix{Domains: "example.com", Addr: organizationAddr + ":" + port(peers.FreeAddr(t)), Main: relayByUs(w)}
 	internet := &peers.Postfix{Domains: "example.net"}
