@@ -37,7 +37,8 @@ func TestArticle(t *testing.T) {
 // relayByUs returns the settings of an organization's Postfix that sends through
 // the edge, from the organization's address.
 func relayByUs(w *world) string {
-	return "relayhost = [127.0.0.1]:" + port(w.organization) + "\ninet_interfaces = 127.0.0.1\nsmtp_bind_address = " + organizationAddr + "\n"
+	host, edgePort, _ := net.SplitHostPort(w.organization)
+	return "relayhost = [" + host + "]:" + edgePort + "\ninet_interfaces = 127.0.0.1\nsmtp_bind_address = " + organizationAddr + "\n"
 }
 
 // inbound: a user of the internet sends to a mailbox of the organization.

@@ -114,7 +114,7 @@ func TestFilesAreReadAgain(t *testing.T) {
 	certificate, key := w.pemFiles("edge", smtptest.Certificate(t, "edge.example.com"))
 	w.write("DOMAINS", "- name: example.info\n    recipients-file: "+recipients, "HOSTS", hosts("192.0.2.1"), "SECURITY", "accounts: "+w.accounts("organization", "sesame"),
 		"TLS", "cert: "+certificate+"\nkey: "+key)
-	metrics := peers.FreeAddr(t)
+	metrics := ownAddr(t)
 	w.start("-metrics", metrics)
 	w.await("msg=metrics", 1)
 	rcpt := func(reply string) {

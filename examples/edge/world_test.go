@@ -4,12 +4,14 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -41,6 +43,20 @@ type world struct {
 	p                      *peers.Process
 }
 
+var addresses atomic.Int32
+
+// ownAddr returns an address with a port for a listener. No other test connects from
+// this address, so that the port stays free.
+func ownAddr(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", fmt.Sprintf("127.0.77.%d:0", addresses.Add(1)%250+1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
 const configuration = `hostname: edge.example.com
 spool: DIR/spool
 logs: DIR/logs
@@ -66,7 +82,7 @@ filters:
 `
 
 func newWorld(t *testing.T) *world {
-	w := &world{t: t, dir: t.TempDir(), internet: peers.FreeAddr(t), organization: peers.FreeAddr(t)}
+	w := &world{t: t, dir: t.TempDir(), internet: ownAddr(t), organization: ownAddr(t)}
 	dns := dnstest.New(t, `
 		example.net.       MX 10 mx.example.net.
 		example.net.       TXT "v=spf1 ip4:127.0.0.1 -all"
