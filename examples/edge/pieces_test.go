@@ -5,6 +5,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -30,12 +31,15 @@ func TestFiltersAndSignatures(t *testing.T) {
 	w.write("HOSTS", hosts(organization.Addr), "PORT", port(internet.Addr))
 	w.start("-send.dkim.domain", "example.com", "-send.dkim.selector", "edge", "-send.dkim.key", w.dkimKey(), "-filters.arc", "seal",
 		"-filters.rules", w.file("rules", "rule external mail\n  if not from example.com\n  then subject \"[EXTERNAL] \"\n"),
-		"-filters.attachments.names", "*.exe", "-filters.rates", "sender; messages=2; per=1h",
+		"-trace-sender", "carol@example.net", "-filters.attachments.names", "*.exe", "-filters.rates", "sender; messages=2; per=1h",
 		"-filters.disclaimer.text", w.file("disclaimer.txt", "Confidential.\n"), "-filters.disclaimer.from", "example.com")
 
 	in := message("carol@example.net", "alice@example.com", "")
 	w.talk("127.0.0.1", w.internet, greeting+in)
 	has(t, organization.Inbox.Next(t).Text, "Subject: [EXTERNAL] hello", "ARC-Seal: i=1;", "Authentication-Results: edge.example.com;")
+	if traced, err := filepath.Glob(filepath.Join(w.dir, "logs", "PipelineTracing", "MessageSnapshots", "*", "Original.eml")); err != nil || len(traced) != 1 {
+		t.Errorf("traced: %v, %v", traced, err)
+	}
 	out := message("alice@example.com", "carol@example.net", "")
 	w.talk(organizationAddr, w.organization, greeting+out)
 	has(t, internet.Inbox.Next(t).Text, "DKIM-Signature: ", "d=example.com", "\r\nSubject: hello", "Confidential.")
