@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/bridgehead-mail/bridgehead/examples/internal/program"
@@ -29,7 +30,7 @@ func (s *submission) Build(k *program.Kit) program.Rules {
 		SendAs:            &policy.SendAs{Owns: all.owns(from.owns)},
 		HideAuthenticated: s.hideClients,
 	}
-	rules := program.Rules{Closers: []io.Closer{s.kept}}
+	rules := program.Rules{Closers: []io.Closer{s.kept}, Warnings: slices.Concat(from.warnings, all.unknown(from.names))}
 	if len(s.primary) > 0 {
 		gate.Outbound = append(gate.Outbound, s.primaryAddresses(k, from.primary))
 	}

@@ -2,9 +2,11 @@ package main
 
 import (
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/bridgehead-mail/bridgehead/examples/internal/program"
 	"github.com/bridgehead-mail/bridgehead/internal/doubling"
 	"github.com/bridgehead-mail/bridgehead/internal/peers"
 )
@@ -71,6 +73,27 @@ func refuses(t *testing.T, settings map[string]string, want string) {
 	}
 	if _, err := assemble(args...); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "sesame") {
 		t.Errorf("error %v, want one with %q", err, want)
+	}
+}
+
+// What is probably wrong is a warning: a line of -users without its account, and a
+// socket of Dovecot that is not there.
+func TestWarnings(t *testing.T) {
+	cert, _, _ := certificate(t)
+	base := []string{"-check", "-listen", ":587", "-listen-tls", ":465", "-cert", cert, "-key", cert, "-spool", t.TempDir(), "-hostname", "mail.example.com"}
+	accounts := peers.File(t, hash(t, "alice", "wonderland")+"\n")
+	for want, args := range map[string][]string{
+		"warning: users: alise is not in the file of -accounts": {"-accounts", accounts, "-users", peers.File(t, "ALICE a@example.com\nAlise -\n")},
+		"warning: dovecot: no user can log in now: stat":        {"-dovecot", "/nowhere/at/all"},
+		"warning: dovecot: " + accounts + " is not a socket":    {"-dovecot", accounts},
+		"the settings are valid":                                {"-accounts", accounts, "-users", peers.File(t, "ALICE a@example.com\n")},
+	} {
+		var out, errs strings.Builder
+		p := program.Program{Name: "submission", New: newGateway()}
+		status := p.Run(append(slices.Clone(base), args...), &out, &errs)
+		if status != 0 || !strings.HasPrefix(out.String(), want) || strings.Count(out.String(), "\n") > 2 {
+			t.Errorf("status %d\n%s%swant %s", status, out.String(), errs.String(), want)
+		}
 	}
 }
 

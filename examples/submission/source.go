@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 
 	"github.com/bridgehead-mail/bridgehead/examples/internal/program"
@@ -24,6 +25,10 @@ type source struct {
 	owns func(ctx context.Context, account, address string) (bool, error)
 	// primary knows the primary addresses of users. May be nil.
 	primary rewrite.PrimarySource
+	// names reports whether an account exists. nil if only the source knows that.
+	names func(account string) bool
+	// warnings are what is probably wrong.
+	warnings []string
 }
 
 // errAuthDown is the reply if a password cannot be checked (RFC 4954, 4.7).
@@ -37,7 +42,13 @@ func (s *submission) source(k *program.Kit) source {
 	case len(s.ldap.urls) > 0:
 		return s.directory(k)
 	}
-	return source{auth: &dovecot{socket: s.dovecot, log: k.Logger}}
+	from := source{auth: &dovecot{socket: s.dovecot, log: k.Logger}}
+	if info, err := os.Stat(s.dovecot); err != nil {
+		from.warnings = []string{"dovecot: no user can log in now: " + err.Error()}
+	} else if info.Mode().Type() != os.ModeSocket {
+		from.warnings = []string{"dovecot: " + s.dovecot + " is not a socket"}
+	}
+	return from
 }
 
 // file reads the file of -accounts.
@@ -51,7 +62,7 @@ func (s *submission) file(k *program.Kit) source {
 		k.Fault("accounts", fmt.Errorf("%s: %w", s.accounts, err))
 		return source{}
 	}
-	return source{auth: all.authenticator()}
+	return source{auth: all.authenticator(), names: func(account string) bool { _, has := all.of[account]; return has }}
 }
 
 // directory returns the accounts of the LDAP servers.

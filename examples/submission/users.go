@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -119,6 +121,17 @@ func (u *user) limit(text string) error {
 		u.perHour.recipients = n
 	}
 	return nil
+}
+
+// unknown returns a warning for each line whose account does not exist. A nil exists
+// means that this is not known.
+func (u *users) unknown(exists func(account string) bool) (warnings []string) {
+	for _, name := range slices.Sorted(maps.Keys(u.of)) {
+		if exists != nil && !exists(name) {
+			warnings = append(warnings, "users: "+name+" is not in the file of -accounts")
+		}
+	}
+	return warnings
 }
 
 // user returns the addresses and limits of an account.
