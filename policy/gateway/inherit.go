@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"unicode"
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
 	"github.com/bridgehead-mail/bridgehead/internal/resolver"
@@ -90,8 +91,12 @@ func (g *Gateway) setHostname() {
 
 // isHostName reports whether a name can be the name of a server: letters, digits and
 // hyphens, which are not at the beginning or end of a label, and not an IP address
-// (RFC 1123, 2.1).
+// (RFC 1123, 2.1). An internationalized name must be in the form of ASCII (xn--...),
+// because clients without SMTPUTF8 read it in the greeting.
 func isHostName(name string) bool {
+	if strings.ContainsFunc(name, func(r rune) bool { return r > unicode.MaxASCII }) {
+		return false
+	}
 	name, err := addr.HostName(name)
 	if err != nil || strings.Contains(name, "_") {
 		return false

@@ -16,6 +16,9 @@ import (
 // file that is not in use. args are those of the gateway.
 func (p *Program) candidate(args []string, path string, log *slog.Logger) (*compare.Candidate, error) {
 	l := p.parse(append(slices.Clone(args), "-config", path), io.Discard)
+	if l.unread {
+		return nil, l.err()
+	}
 	k := newParts(l, log).kit(l)
 	rules := l.own.Build(k)
 	if err := k.err(); err != nil {

@@ -133,6 +133,7 @@ type loaded struct {
 	files   files             // that have been read
 	lists   files             // files of recipients, which are read again without a reload
 	paths   map[string]string // the names of files by their settings
+	unread  bool              // the configuration file could not be read or parsed
 	restart []string          // settings that cannot change while the gateway runs
 }
 
@@ -158,11 +159,13 @@ func (p *Program) parse(args []string, stderr io.Writer) *loaded {
 	text, err := l.files.read(l.config)
 	if err != nil {
 		l.fault("config", err)
+		l.unread = true
 		return l
 	}
 	settings, err := p.ReadFile(l.config, text)
 	if err != nil {
 		l.faults = append(l.faults, fault{name: "config", text: err.Error()})
+		l.unread = true
 		return l
 	}
 	l.apply(l.flags, settings)

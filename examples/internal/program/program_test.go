@@ -306,6 +306,26 @@ func TestCheck(t *testing.T) {
 	if status := p.Run([]string{"-config", config, "-check", "-console", ":8025"}, &out, &errs); status != 2 || !strings.Contains(errs.String(), "-console: Address: :8025 can be reached from other hosts") {
 		t.Errorf("status %d\n%s%s", status, out.String(), errs.String())
 	}
+	// One error for a file that cannot be parsed, and for a name that all parts have.
+	broken := p
+	broken.ReadFile = func(path string, _ []byte) ([]Setting, error) {
+		return nil, errors.New(path + ":1: the file has a fault")
+	}
+	for _, c := range []struct {
+		program Program
+		args    []string
+		want    string
+	}{
+		{p, []string{"-config", "/nowhere/at/all"}, "-config: open /nowhere/at/all: no such file or directory"},
+		{broken, []string{"-config", config}, config + ":1: the file has a fault"},
+		{p, []string{"-config", config, "-hostname", "bücher.example"}, `-hostname: "bücher.example" is not a host name`},
+		{p, []string{"-config", config, "-hostname", "relay_1.example.com"}, `-hostname: "relay_1.example.com" is not a host name`},
+	} {
+		var out, errs strings.Builder
+		if status := c.program.Run(append(c.args, "-check"), &out, &errs); status != 2 || errs.String() != c.want+"\n" {
+			t.Errorf("%s: status %d\n%s%swant %s", c.args, status, out.String(), errs.String(), c.want)
+		}
+	}
 	if status := p.Run([]string{"-config", config, "-check", "-hostname", "10.0.0.1"}, &out, &errs); status != 2 || !strings.Contains(errs.String(), `-hostname: "10.0.0.1" is not a host name`) {
 		t.Errorf("status %d\n%s%s", status, out.String(), errs.String())
 	}

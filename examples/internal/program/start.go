@@ -33,6 +33,9 @@ func newParts(l *loaded, log *slog.Logger) *parts {
 // assemble makes a gateway that is only checked, without a store. Its warnings are
 // what is probably wrong.
 func (p *Program) assemble(l *loaded, log *slog.Logger) (relay *gateway.Gateway, warnings []string, err error) {
+	if l.unread { // its settings would all be missing
+		return nil, nil, l.err()
+	}
 	parts := newParts(l, log)
 	k := parts.kit(l)
 	r := l.own.Build(k)

@@ -61,6 +61,7 @@ func (k *Kit) finding(f *gateway.Finding, r *Rules) (setting, text string) {
 			pairs = append(pairs, field+part, "cert")
 		}
 		pairs = append(pairs, field+".RemoteNetworks", c.networkSetting())
+		pairs = append(pairs, field+".Server.Hostname", "hostname")
 		for _, part := range []string{".Address", ".Server", ""} {
 			pairs = append(pairs, field+part, c.setting())
 		}
