@@ -37,7 +37,11 @@ func validateCertificates(f *findings, s namedServer, now time.Time) {
 			other, names = true, append(names, leaf.DNSNames...)
 		}
 	}
-	if other && !named {
+	switch {
+	case !other || named:
+	case len(names) == 0: // RFC 6125, 6.4.4
+		f.add(Warning, s.Path+".TLSConfig", fmt.Sprintf("no certificate is for the Hostname %s: they have no DNS names (subjectAltName), and the common name does not count", s.Server.Hostname))
+	default:
 		f.add(Warning, s.Path+".TLSConfig", fmt.Sprintf("no certificate is for the Hostname %s, only for %q", s.Server.Hostname, names))
 	}
 }

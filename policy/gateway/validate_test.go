@@ -88,7 +88,10 @@ func certificate(t *testing.T, name string, until time.Time) tls.Certificate {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{name}, NotBefore: until.Add(-24 * time.Hour), NotAfter: until}
+	c := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: until.Add(-24 * time.Hour), NotAfter: until}
+	if name != "" {
+		c.DNSNames = []string{name}
+	}
 	der, err := x509.CreateCertificate(rand.Reader, c, c, key.Public(), key)
 	if err != nil {
 		t.Fatal(err)
@@ -149,6 +152,7 @@ func TestMistakes(t *testing.T) {
 		"TLS mode without TLS":     {func(p *parts) { p.change(func(s *smtpserver.Server) { s.TLSMode = smtpserver.TLSRequired }) }, "Listeners[0].Server.TLSMode: "},
 		"AUTH that no one can use": {func(p *parts) { p.change(func(s *smtpserver.Server) { s.Auth = auth }) }, "Listeners[0].Server.Auth: "},
 		"host name with a space":   {func(p *parts) { p.Hostname = "my relay" }, "Hostname: "},
+		"host name not in ASCII":   {func(p *parts) { p.Hostname = "bücher.example" }, "Hostname: "},
 		"tracking without Dir":     {func(p *parts) { p.Tracking = new(tracking.Log) }, "Tracking.Dir: "},
 		"tracking in /proc":        {func(p *parts) { p.Tracking = &tracking.Log{Dir: "/proc/x/y"} }, "Tracking.Dir: /proc/x/y cannot be written: "},
 		"tracking in a file":       {func(p *parts) { p.Tracking = &tracking.Log{Dir: file(p.t) + "/logs"} }, "Tracking.Dir: "},
@@ -298,6 +302,9 @@ func TestWarnings(t *testing.T) {
 		"a certificate for another name": {func(p *parts) {
 			p.srv.TLSConfig = &tls.Config{Certificates: []tls.Certificate{certificate(t, "www.example.com", time.Now().Add(time.Hour))}}
 		}, "Listeners[0].Server.TLSConfig", "no certificate is for the Hostname relay.example.com"},
+		"a certificate without names": {func(p *parts) {
+			p.srv.TLSConfig = &tls.Config{Certificates: []tls.Certificate{certificate(t, "", time.Now().Add(time.Hour))}}
+		}, "Listeners[0].Server.TLSConfig", "they have no DNS names (subjectAltName)"},
 		"our own name": {func(p *parts) {
 			p.gate.Domains[0].Name = "relay.example.com"
 			p.table(routing.Site{Accepted: policy.Destinations(p.gate.Domains...)})
