@@ -49,6 +49,6 @@ func (b *bridgehead) toPartner(k *program.Kit) routing.Connector {
 		// Exclusive: the partner's mail never takes another connector, also
 		// while its host is down.
 		Name: "partner", Spaces: []string{b.space}, Exclusive: true, SmartHosts: routing.SmartHosts(b.partner),
-		Transport: routing.SMTP(t),
+		Transport: routing.SMTP(t), Priorities: b.accepted(k), HeaderPriority: b.headerPriority,
 	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"flag"
+	"fmt"
 	"strings"
 
 	"github.com/bridgehead-mail/bridgehead/examples/internal/program"
@@ -15,6 +16,8 @@ type bridgehead struct {
 	user, passwordFile     string // of this gateway at the partner
 	roots                  string
 	members                program.List
+	priorities             program.List // of the partner's mail; empty: all
+	headerPriority         bool
 	port                   int
 }
 
@@ -27,6 +30,8 @@ func (b *bridgehead) Define(f *flag.FlagSet) {
 	f.StringVar(&b.roots, "partner-roots", "", "PEM `file` of the authorities that may have signed the partner's certificate; default: those of\nthe system")
 	f.StringVar(&b.user, "partner-user", "", "`account` of this gateway at the partner; needs -partner-password-file; default: none")
 	f.StringVar(&b.passwordFile, "partner-password-file", "", "`file` whose first line is the password of -partner-user")
+	f.Var(&b.priorities, "partner-priorities", "`priorities` of the mail that the partner gets: high, normal, low. Other mail for it is refused with\na report; default: all")
+	f.BoolVar(&b.headerPriority, "partner-header-priority", false, "find the priority also in the header of a message (Importance, X-Priority, Priority), if its\nMT-PRIORITY is 0; needs -partner-priorities")
 	f.IntVar(&b.port, "port", 25, "TCP `port` of the MX hosts; another value than 25 is for tests")
 }
 
@@ -44,6 +49,9 @@ func (b *bridgehead) check(k *program.Kit) (members []member) {
 	if (b.user == "") != (b.passwordFile == "") {
 		k.Fault("partner-user", errors.New("and -partner-password-file are required together"))
 	}
+	if b.headerPriority && len(b.priorities) == 0 {
+		k.Fault("partner-header-priority", errors.New("needs -partner-priorities"))
+	}
 	for _, text := range b.members {
 		domain, host, _ := strings.Cut(text, "=")
 		m := member{domain, routing.SmartHost{Host: host}}
@@ -54,4 +62,16 @@ func (b *bridgehead) check(k *program.Kit) (members []member) {
 		members = append(members, m)
 	}
 	return members
+}
+
+// accepted returns the priorities of the mail that the partner gets.
+func (b *bridgehead) accepted(k *program.Kit) (all routing.Priorities) {
+	known := map[string]routing.Priorities{"high": routing.HighPriority, "normal": routing.NormalPriority, "low": routing.LowPriority}
+	for _, word := range b.priorities {
+		if known[word] == 0 {
+			k.Fault("partner-priorities", fmt.Errorf("%q is not high, normal or low", word))
+		}
+		all |= known[word]
+	}
+	return all
 }
