@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/bridgehead-mail/bridgehead/queue/tracking"
+	"github.com/bridgehead-mail/bridgehead/routing"
 	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
 
@@ -14,47 +15,44 @@ import (
 // tracking log has.
 func TestLogs(t *testing.T) {
 	t.Parallel()
-	for format, want := range map[string]map[string]string{ // a line of each file
-		"exchange": {"RECV*.log": ",<,HELO client.test,", "SEND*.log": ",office,"},
-		"w3c":      {"ex2*.log": " office relay.example.com ", "exsend2*.log": " SMTP "},
-		"none":     {},
-	} {
-		t.Run(format, func(t *testing.T) {
-			t.Parallel()
-			pickup := t.TempDir()
-			w := newWorld(t, "protocol-log: "+format, "log-subjects: false", "pickup: "+pickup)
-			w.send("b@example.com", "250")
-			w.write(filepath.Join(pickup, "x.tmp"), "From: a@example.com\nTo: b@example.com\nSubject: private\n\nhello\n")
-			if err := os.Rename(filepath.Join(pickup, "x.tmp"), filepath.Join(pickup, "x.eml")); err != nil {
-				t.Fatal(err)
-			}
-			w.server.Inbox.Next(t)
-			w.p.Stop(t)
-			logs := filepath.Join(filepath.Dir(w.config), "spool", "logs")
-			found, err := filepath.Glob(filepath.Join(logs, "*.log"))
-			if err != nil || len(found) != len(want) {
-				t.Errorf("%q, %v", found, err)
-			}
-			for pattern, line := range want {
-				files, err := filepath.Glob(filepath.Join(logs, pattern))
-				if err != nil || len(files) != 1 {
-					t.Fatalf("%s: %q, %v", pattern, files, err)
-				}
-				if text, err := os.ReadFile(files[0]); err != nil || !strings.Contains(string(text), line) {
-					t.Errorf("%s has no %q: %s, %v", pattern, line, text, err)
-				}
-			}
-			events := 0
-			for e, err := range tracking.Search(filepath.Join(logs, "tracking"), tracking.Filter{}) {
-				if err != nil || e.Columns["message-subject"] != "" {
-					t.Errorf("%+v, %v", e, err)
-				}
-				events++
-			}
-			if events < 2 {
-				t.Errorf("%d events", events)
-			}
-		})
+	w := newWorld(t, "protocol-log: w3c", "log-subjects: false")
+	smtptest.Talk(t, w.listen, "S: 220\nC: HELO client.test\nS: 250\nC: MAIL FROM:<a@example.net>\nS: 250\nC: RCPT TO:<b@example.com>\nS: 250\nC: DATA\nS: 354\nC: Subject: private\nC:\nC: .\nS: 250\nC: QUIT\nS: 221")
+	w.server.Inbox.Next(t)
+	w.p.Stop(t)
+	logs := filepath.Join(filepath.Dir(w.config), "spool", "logs")
+	for pattern, line := range map[string]string{"ex2*.log": " office relay.example.com ", "exsend2*.log": " SMTP "} {
+		files, err := filepath.Glob(filepath.Join(logs, pattern))
+		if err != nil || len(files) != 1 {
+			t.Fatalf("%s: %q, %v", pattern, files, err)
+		}
+		if text, err := os.ReadFile(files[0]); err != nil || !strings.Contains(string(text), line) {
+			t.Errorf("%s has no %q: %s, %v", pattern, line, text, err)
+		}
+	}
+	events := 0
+	for e, err := range tracking.Search(filepath.Join(logs, "tracking"), tracking.Filter{}) {
+		if err != nil || e.Columns["message-subject"] != "" {
+			t.Errorf("%+v, %v", e, err)
+		}
+		events++
+	}
+	if events < 2 {
+		t.Errorf("%d events", events)
+	}
+}
+
+// By default there are protocol logs, and with -protocol-log none there are none.
+func TestNoProtocolLog(t *testing.T) {
+	p := &Program{Name: "office", New: func() Gateway { return new(office) }}
+	for format, want := range map[string]bool{"exchange": true, "none": false} {
+		relay, err := p.Assemble("-spool", "x", "-hostname", "relay.example.com", "-server", "192.0.2.1", "-domains", writeFile(t, "example.com\n"), "-protocol-log", format)
+		if err != nil {
+			t.Fatal(err)
+		}
+		transport := relay.Queue.Deliverer.(*routing.Router).NewTransport("office")
+		if got := relay.Listeners[0].Server.ProtocolLog != nil; got != want || (transport.ProtocolLog != nil) != want {
+			t.Errorf("%s: receive %t, send %t", format, got, transport.ProtocolLog != nil)
+		}
 	}
 }
 
