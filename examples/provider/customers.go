@@ -47,12 +47,16 @@ func parseCustomers(text string) (all []customer, err error) {
 		if slices.Contains(c.domains, "") {
 			return nil, fmt.Errorf("line %d: a domain is empty: a comma too many", n)
 		}
-		for _, name := range append([]string{c.account}, c.domains...) {
-			name = strings.ToLower(name)
-			if first := seen[name]; first > 0 {
-				return nil, fmt.Errorf("line %d: %s is listed twice, also in line %d", n, name, first)
+		names := []string{"account " + c.account}
+		for _, d := range c.domains {
+			names = append(names, "domain "+d)
+		}
+		for _, name := range names {
+			key := strings.ToLower(name)
+			if first := seen[key]; first > 0 {
+				return nil, fmt.Errorf("line %d: the %s is listed twice, also in line %d", n, name, first)
 			}
-			seen[name] = n
+			seen[key] = n
 		}
 		all = append(all, c)
 	}

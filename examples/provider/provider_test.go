@@ -171,20 +171,20 @@ func TestWrongSettingsAreNamed(t *testing.T) {
 	cert, key := certificate(t)
 	good := map[string]string{"customers": peers.File(t, customers), "cert": cert, "key": key, "spool": t.TempDir()}
 	for want, change := range map[string][2]string{
-		"-customers: is required":              {"customers", ""},
-		"-customers: open /nowhere/at/all":     {"customers", "/nowhere/at/all"},
-		"has no customers":                     {"customers", peers.File(t, "# none\n\n")},
-		"line 2: want account":                 {"customers", peers.File(t, "#\nbranch sesame-4711\n")},
-		"a password cannot begin with #":       {"customers", peers.File(t, "branch #sesame-4711 branch.example\n")},
-		"line 2: boat.example is listed twice": {"customers", peers.File(t, "boat a boat.example\nship b Boat.Example\n")},
-		"line 2: boat is listed twice":         {"customers", peers.File(t, "boat a boat.example\nboat b ship.example\n")},
-		"line 1: a domain is empty":            {"customers", peers.File(t, "boat a boat.example,\n")},
-		`accepted domain "*"`:                  {"customers", peers.File(t, "boat a *\n")},
-		`connector boat: `:                     {"customers", peers.File(t, "boat a boat.example boat.example:smtp\n")},
-		"-cert: -cert and -key are required":   {"cert", ""},
-		"-key: open /nowhere/at/all":           {"key", "/nowhere/at/all"},
-		"-spool: is required":                  {"spool", ""},
-		"-keep: 0s is not a queue lifetime":    {"keep", "0s"},
+		"-customers: is required":                         {"customers", ""},
+		"-customers: open /nowhere/at/all":                {"customers", "/nowhere/at/all"},
+		"has no customers":                                {"customers", peers.File(t, "# none\n\n")},
+		"line 2: want account":                            {"customers", peers.File(t, "#\nbranch sesame-4711\n")},
+		"a password cannot begin with #":                  {"customers", peers.File(t, "branch #sesame-4711 branch.example\n")},
+		"line 2: the domain Boat.Example is listed twice": {"customers", peers.File(t, "boat a boat.example\nship b Boat.Example\n")},
+		"line 2: the account boat is listed twice":        {"customers", peers.File(t, "boat a boat.example\nboat b ship.example\n")},
+		"line 1: a domain is empty":                       {"customers", peers.File(t, "boat a boat.example,\n")},
+		`accepted domain "*"`:                             {"customers", peers.File(t, "boat a *\n")},
+		`connector boat: `:                                {"customers", peers.File(t, "boat a boat.example boat.example:smtp\n")},
+		"-cert: -cert and -key are required":              {"cert", ""},
+		"-key: open /nowhere/at/all":                      {"key", "/nowhere/at/all"},
+		"-spool: is required":                             {"spool", ""},
+		"-keep: 0s is not a queue lifetime":               {"keep", "0s"},
 	} {
 		settings := maps.Clone(good)
 		settings[change[0]] = change[1]
@@ -195,6 +195,14 @@ func TestWrongSettingsAreNamed(t *testing.T) {
 		if _, err := assemble(args...); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "sesame") {
 			t.Errorf("error %v, want one with %q", err, want)
 		}
+	}
+}
+
+// An account may have the name of a domain.
+func TestAccountWithTheNameOfItsDomain(t *testing.T) {
+	all, err := parseCustomers("boat.example a boat.example\nshop b branch.example\nbranch.example c shop\n")
+	if err != nil || len(all) != 3 {
+		t.Errorf("%v, %v", all, err)
 	}
 }
 
