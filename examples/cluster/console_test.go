@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/bridgehead-mail/bridgehead/internal/peers"
@@ -97,7 +98,10 @@ func TestCompose(t *testing.T) {
 				args[i] = t.TempDir()
 			}
 		}
-		peers.StartSelf(t, asMain, 1, args...).Stop(t)
+		p := peers.StartSelf(t, asMain, 1, args...)
+		p.Signal(t, syscall.SIGHUP) // does not end it
+		peers.Await(t, "the answer to SIGHUP", func() bool { return strings.Contains(p.Log(), "SIGHUP has no effect without -cert") })
+		p.Stop(t)
 	}
 }
 

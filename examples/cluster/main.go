@@ -25,7 +25,7 @@
 //	                    │
 //	                PostgreSQL (primary, standby)
 //
-// SIGTERM or SIGINT stops a node. Active sessions and delivery attempts may finish
+// SIGHUP reads the certificate again. SIGTERM or SIGINT stops a node. Active sessions and delivery attempts may finish
 // within 8 seconds. The other nodes deliver what waits.
 package main
 
@@ -33,6 +33,8 @@ import (
 	"flag"
 	"log/slog"
 	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/bridgehead-mail/bridgehead/policy"
@@ -40,6 +42,8 @@ import (
 )
 
 func main() {
+	hup := make(chan os.Signal, 1) // before anything else: SIGHUP ends a process by default
+	signal.Notify(hup, syscall.SIGHUP)
 	var s settings
 	flag.StringVar(&s.listen, "listen", ":25", "`address` to listen on, as :25 or 192.0.2.1:25")
 	flag.StringVar(&s.hostname, "hostname", "", "`name` of the relay in its greeting, in EHLO and in Received, the same for all nodes; default: the\nhost name of the system")
@@ -57,9 +61,12 @@ func main() {
 	flag.IntVar(&s.hourly, "hourly", 0, "maximum `number` of messages of each client address in an hour, on all nodes together; default: no limit")
 	flag.DurationVar(&s.beat, "beat", 5*time.Second, "`interval` in which a node reports that it is alive; the same for all nodes")
 	flag.DurationVar(&s.deadAfter, "dead-after", 15*time.Second, "`time` after which the others deliver the mail of a node that does not report; the same for all nodes")
+	flag.StringVar(&s.tls.cert, "cert", "", "PEM `file` with the certificate of -hostname, for STARTTLS; needs -key. SIGHUP reads both files again;\ndefault: no STARTTLS")
+	flag.StringVar(&s.tls.key, "key", "", "PEM `file` with the key of -cert")
 	s.console.Define(flag.CommandLine)
 	flag.Parse()
 	os.Exit(gateway.Main("cluster", flag.Args(), os.Stderr, func(log *slog.Logger) (gateway.Runner, error) {
+		go s.tls.hangups(hup, log)
 		return newNode(&s, log)
 	}))
 }

@@ -63,6 +63,10 @@ func newRelay(s *settings, log *slog.Logger, open func(*settings, *slog.Logger) 
 	if err != nil {
 		return nil, err
 	}
+	config, err := s.tls.config()
+	if err != nil {
+		return nil, err
+	}
 	if err := os.MkdirAll(s.state, 0o700); err != nil {
 		return nil, err
 	}
@@ -83,7 +87,7 @@ func newRelay(s *settings, log *slog.Logger, open func(*settings, *slog.Logger) 
 		gate.Rates = &policy.Rates{Rates: []policy.Rate{{By: policy.ByAddress, Messages: s.hourly}}}
 		gate.Rates.Shared, _ = store.(queue.CountSharer) // the nodes count together
 	}
-	srv := &smtpserver.Server{Name: "mx", ProtocolLog: received}
+	srv := &smtpserver.Server{Name: "mx", TLSConfig: config, ProtocolLog: received}
 	if err := gate.Install(srv); err != nil {
 		return nil, errors.Join(err, store.Close())
 	}

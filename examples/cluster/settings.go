@@ -21,6 +21,7 @@ type settings struct {
 	allow                        []netip.Prefix
 	upstream                     string
 	hourly                       int
+	tls                          certificate
 }
 
 // A domain is a domain of the organization, and the server with its mailboxes.
