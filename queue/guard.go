@@ -32,11 +32,11 @@ func (q *Queue) pace(hop NextHop) Pace {
 	return p
 }
 
-// releaser returns the function that calls the Deliverer's Release.
+// releaser returns the function that calls the Deliverer's Release; nil if it has none.
 func (q *Queue) releaser() func(NextHop) {
 	r, is := q.Deliverer.(Releaser)
 	if !is {
-		return func(NextHop) {}
+		return nil
 	}
 	return func(hop NextHop) {
 		guarded(q.log, "Release", func() (struct{}, error) { r.Release(hop); return struct{}{}, nil })

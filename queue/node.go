@@ -217,9 +217,11 @@ func (q *Queue) retryHere(hops []NextHop) {
 		named[hop] = true
 	}
 	wanted := func(hop NextHop) bool { return len(hops) == 0 || named[hop] }
-	for _, hop := range union(q.knownHops(), hops) {
-		if wanted(hop) {
-			q.releaseHop(hop)
+	if q.releaseHop != nil {
+		for _, hop := range union(q.knownHops(), hops) {
+			if wanted(hop) {
+				q.releaseHop(hop)
+			}
 		}
 	}
 	q.step(func(core *sched.Scheduler) {

@@ -229,9 +229,9 @@ func (q *Queue) execute(ctx context.Context, a *active, stored NextHop, op Op) e
 			return q.resubmitCopy(ctx, a, stored, op)
 		}
 	}
-	probes := op.what == opRetry && stored != (NextHop{}) && !aside(stored)
-	if probes {
-		q.releaseHop(stored)
+	var released []NextHop
+	if op.what == opRetry {
+		released = q.releaseRoutes(ctx, a.m, stored)
 	}
 	q.locked(func(*sched.Scheduler) { a.retryBy(op) })
 	kind := EventOperation
@@ -251,10 +251,13 @@ func (q *Queue) execute(ctx context.Context, a *active, stored NextHop, op Op) e
 	q.step(func(core *sched.Scheduler) {
 		if op.what == opRetry {
 			core.Retry(q.clock.now(), sched.Key(stored))
+			for _, hop := range released {
+				core.Retry(q.clock.now(), sched.Key(hop))
+			}
 		}
 		core.Stored(time.Time{})
 	})
-	if probes {
+	if op.what == opRetry && stored != (NextHop{}) && !aside(stored) {
 		q.node.notifyRetry([]NextHop{stored})
 	} else {
 		q.node.notify(Notice{Kind: NoticeMail})

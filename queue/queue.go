@@ -83,7 +83,7 @@ type Queue struct {
 	retry      RetryPolicy
 	limits     Limits
 	pacer      Pacer           // the Deliverer, if it is a Pacer
-	releaseHop func(NextHop)   // calls Release of the Deliverer, if it is a Releaser
+	releaseHop func(NextHop)   // calls Release of the Deliverer; nil if it is no Releaser
 	journal    DeliveryJournal // the Store, if it is a DeliveryJournal
 	leases     LeaseGuard      // the Store, if it is a LeaseGuard
 	node       node            // of a Cluster

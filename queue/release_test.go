@@ -60,6 +60,33 @@ func TestRetryReleases(t *testing.T) {
 	})
 }
 
+// RetryNow releases mail whose next hop the store does not have: it has just been
+// submitted, or waits for several hops.
+func TestRetryNowReleases(t *testing.T) {
+	for name, later := range map[string]time.Duration{"at once": 0, "later": time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := &onDemand{world: newWorld(t, nil)}
+				d.q.Deliverer = d
+				d.submit("alice@example.com", "a@branch.example", "b@example.net")
+				d.submit("alice@example.com", "c@branch.example")
+				d.run()
+				defer d.shutdown()
+				if later > 0 {
+					d.after(later)
+				}
+				if n, err := d.q.Do(t.Context(), queue.Filter{}, queue.RetryNow()); n != 2 || err != nil {
+					t.Errorf("%d messages, %v", n, err)
+				}
+				d.after(time.Second)
+				if got := to(d.took()); len(got) != 3 {
+					t.Errorf("%v came", got)
+				}
+			})
+		})
+	}
+}
+
 // A retry on one node releases the mail that another node has.
 func TestRetryReleasesOnOtherNodes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -63,6 +63,9 @@ func (q *Queue) retryQueues(ctx context.Context, match func(NextHop) bool) (mess
 // releasing returns match as a function that also calls Release, once for each hop that
 // matches.
 func (q *Queue) releasing(match func(NextHop) bool) func(NextHop) bool {
+	if q.releaseHop == nil {
+		return match
+	}
 	released := map[NextHop]bool{}
 	return func(hop NextHop) bool {
 		if !match(hop) {
@@ -74,6 +77,34 @@ func (q *Queue) releasing(match func(NextHop) bool) func(NextHop) bool {
 		}
 		return true
 	}
+}
+
+// releaseRoutes releases the next hops of the waiting recipients of a message, and
+// returns them. stored is the hop under which the store has the message; it is zero if
+// they wait for several hops, or for one that is not recorded.
+func (q *Queue) releaseRoutes(ctx context.Context, m *Message, stored NextHop) (hops []NextHop) {
+	switch {
+	case q.releaseHop == nil, aside(stored), stored == finalHop:
+		return nil
+	case stored != NextHop{}:
+		q.releaseHop(stored)
+		return []NextHop{stored}
+	}
+	released := map[NextHop]bool{}
+	release := func(hop NextHop) bool {
+		if !released[hop] {
+			released[hop] = true
+			hops = append(hops, hop)
+			q.releaseHop(hop)
+		}
+		return true
+	}
+	for _, r := range m.Recipients {
+		if r.Status == Waiting {
+			q.routedTo(ctx, m, r, release)
+		}
+	}
+	return hops
 }
 
 // union returns the hops that are in a or in b.

@@ -30,7 +30,7 @@ func TestSendConnectors(t *testing.T) {
 				RefuseSenders: []string{"<>"}, Priorities: HighPriority | LowPriority, SystemMessages: SystemNever, MaxMessageSize: 5000,
 				MaxConcurrency: 2, Retry: []time.Duration{time.Minute}, Expire: time.Hour,
 			},
-			Connector{Name: "spare", Disabled: true, Transport: SMTP(lmtp)},
+			Connector{Name: "spare", Disabled: true, OnDemand: true, Transport: SMTP(lmtp)},
 			Connector{Name: "internet", Spaces: []string{"*"}, Port: 2525, DomainTLS: map[string]smtpclient.TLSPolicy{"example.com": encrypt},
 				Hold: true, HoldAccounts: []string{"etrn"}},
 			Connector{Name: "archive", RoutedOnly: true, Transport: &postman{}})}
@@ -118,7 +118,8 @@ func TestSendConnectors(t *testing.T) {
 		"port": 25,
 		"lmtp": true,
 		"tls": "domain",
-		"auth": true
+		"auth": true,
+		"onDemand": true
 	},
 	{
 		"name": "internet",

@@ -28,6 +28,8 @@ func (r *Router) Pace(hop queue.NextHop) queue.Pace {
 	return p
 }
 
+var _ queue.Releaser = (*Router)(nil)
+
 // Release implements queue.Releaser: it releases the mail of a connector with OnDemand.
 func (r *Router) Release(hop queue.NextHop) {
 	if c := r.table().byName[hop.Connector]; c != nil && c.OnDemand {

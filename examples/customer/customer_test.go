@@ -95,9 +95,9 @@ func (w *world) startProvider() *peers.Process {
 // start runs the customer's relay; n is how many addresses it listens on.
 func (w *world) start(account string, n int, more ...string) *peers.Process {
 	w.t.Helper()
-	return peers.StartSelf(w.t, "CUSTOMER_MAIN", n, append(more, "-provider", "mail.provider.example:"+port(w.provider),
-		"-user", account, "-password-file", w.password, "-roots", w.roots, "-domains", account+".example", "-server", w.server.Addr,
-		"-every", "1s", "-hostname", "relay."+account+".example", "-spool", w.t.TempDir(), "-dns", w.dns.Addr)...)
+	return peers.StartSelf(w.t, "CUSTOMER_MAIN", n, append([]string{"-spool", w.t.TempDir(), "-provider", "mail.provider.example:" + port(w.provider),
+		"-user", account, "-password-file", w.password, "-roots", w.roots, "-domains", account + ".example", "-server", w.server.Addr,
+		"-every", "1s", "-hostname", "relay." + account + ".example", "-dns", w.dns.Addr}, more...)...)
 }
 
 func (w *world) send(to string) {
@@ -130,7 +130,8 @@ func TestWithProvider(t *testing.T) {
 // The connection that has sent it also requests the mail that waits there.
 func (w *world) mailIsSentOnDemand() {
 	t, p := w.t, w.startProvider()
-	c := w.start("shop", 1, "-method", "none", "-listen", w.listen, "-allow", "127.0.0.1", "-send-schedule", "on-demand", "-etrn-after-send")
+	args := []string{"-spool", t.TempDir(), "-method", "none", "-listen", w.listen, "-allow", "127.0.0.1", "-send-schedule", "on-demand", "-etrn-after-send"}
+	c := w.start("shop", 1, args...)
 	w.send("alice@shop.example")
 	submit := func(from, to string) {
 		t.Helper()
@@ -153,6 +154,19 @@ func (w *world) mailIsSentOnDemand() {
 	}
 	if m := w.server.Next(t); !strings.Contains(m, "X-Original-To: alice@shop.example") || !strings.HasSuffix(m, "\n"+letter) {
 		t.Errorf("the mail server received\n%s", m)
+	}
+	c.Stop(t)
+
+	// A start is no demand, unless it has -retry-now.
+	c = w.start("shop", 1, args...)
+	submit("alice@shop.example", "carol@example.net")
+	c.Stop(t)
+	if log := c.Log(); strings.Contains(log, "queue: delivered") {
+		t.Errorf("mail was sent without a demand:\n%s", log)
+	}
+	c = w.start("shop", 1, append(args, "-retry-now")...)
+	if m := w.internet.Next(t); !strings.Contains(m, "X-Original-To: carol@example.net") {
+		t.Errorf("the internet received\n%s", m)
 	}
 	c.Stop(t)
 	p.Stop(t)
