@@ -97,7 +97,7 @@ func (s *submission) signer(k *program.Kit) *dkim.Signer {
 	}
 	k.Require("dkim-selector", s.dkimSelector != "")
 	k.Require("dkim-domains", len(s.dkimDomains) > 0)
-	text := k.ReadFile("dkim-key", s.dkimKey)
+	text := k.SecretFile("dkim-key", s.dkimKey)
 	if text == nil {
 		return nil
 	}

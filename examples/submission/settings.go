@@ -61,7 +61,7 @@ func (s *submission) Define(f *flag.FlagSet) {
 	f.BoolVar(&s.hideClients, "hide-clients", false, "leave the names and addresses of the users' devices out of the Received field")
 
 	f.Var(&s.primary, "primary-domains", "`domains` in which a sender's address is replaced by the primary address that -ldap has; default: none")
-	f.StringVar(&s.dkimKey, "dkim-key", "", "PEM `file` with the RSA or Ed25519 key of the DKIM signatures; default: mail is not signed")
+	f.StringVar(&s.dkimKey, "dkim-key", "", "PEM `file` with the RSA or Ed25519 key of the DKIM signatures, mode 0600; default: mail is not signed")
 	f.StringVar(&s.dkimSelector, "dkim-selector", "", "`selector` of -dkim-key")
 	f.Var(&s.dkimDomains, "dkim-domains", "`domains` that -dkim-key signs for, with their subdomains")
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -38,6 +39,7 @@ func TestWrongSettingsAreNamed(t *testing.T) {
 		{"dkim-selector", "s1", "-dkim-key: is required"},
 		{"dkim-key", key, "-dkim-selector: is required"},
 		{"dkim-key", cert + "x", "-dkim-key: open"},
+		{"dkim-key", readable(t), "other users can read or write it (mode 0644, want 0600)"},
 		{"dkim-key", peers.File(t, "sesame\n"), "-dkim-key: "},
 		{"upstream-user", "relay", "-upstream-user: -upstream-user and -upstream-password-file are required together"},
 		{"ldap-base", "dc=example", "-ldap: is required"},
@@ -156,4 +158,14 @@ func TestDoubling(t *testing.T) {
 		"accounts": func(s string) { parseAccounts(s) },
 		"users":    func(s string) { parseUsers(s, user{}) },
 	}, []string{"a:b\n", "a - \n", "a @b,", ",@b", "a", ":", "$", ",", "#", " ", "\n", "max-size=1 ", "SCRAM-SHA-256$"})
+}
+
+// readable returns a file that other users can read.
+func readable(t *testing.T) string {
+	t.Helper()
+	file := peers.File(t, "key\n")
+	if err := os.Chmod(file, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return file
 }
