@@ -45,7 +45,7 @@ func TestLogs(t *testing.T) {
 func TestNoProtocolLog(t *testing.T) {
 	p := &Program{Name: "office", New: func() Gateway { return new(office) }}
 	for format, want := range map[string]bool{"exchange": true, "none": false} {
-		relay, err := p.Assemble("-spool", "x", "-hostname", "relay.example.com", "-server", "192.0.2.1", "-domains", writeFile(t, "example.com\n"), "-protocol-log", format)
+		relay, err := p.Assemble("-spool", t.TempDir(), "-hostname", "relay.example.com", "-server", "192.0.2.1", "-domains", writeFile(t, "example.com\n"), "-protocol-log", format)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -59,7 +59,7 @@ func TestNoProtocolLog(t *testing.T) {
 // The limits of the log files are those of the settings.
 func TestLogLimits(t *testing.T) {
 	p := &Program{Name: "office", New: func() Gateway { return new(office) }}
-	relay, err := p.Assemble("-spool", "x", "-hostname", "relay.example.com", "-server", "192.0.2.1", "-domains", writeFile(t, "example.com\n"), "-log-age", "48h", "-log-size", "1M")
+	relay, err := p.Assemble("-spool", t.TempDir(), "-hostname", "relay.example.com", "-server", "192.0.2.1", "-domains", writeFile(t, "example.com\n"), "-log-age", "48h", "-log-size", "1M")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +67,7 @@ func TestLogLimits(t *testing.T) {
 		t.Errorf("%+v", l)
 	}
 	for _, wrong := range [][]string{{"-max-hops", "-1"}, {"-log-age", "-1h"}, {"-log-size", "0"}, {"-protocol-log", "iis"}} {
-		args := append([]string{"-spool", "x", "-hostname", "relay.example.com", "-server", "192.0.2.1", "-domains", writeFile(t, "example.com\n")}, wrong...)
+		args := append([]string{"-spool", t.TempDir(), "-hostname", "relay.example.com", "-server", "192.0.2.1", "-domains", writeFile(t, "example.com\n")}, wrong...)
 		if _, err := p.Assemble(args...); err == nil || !strings.Contains(err.Error(), strings.TrimPrefix(wrong[0], "-")) {
 			t.Errorf("%q: %v", wrong, err)
 		}
@@ -77,7 +77,7 @@ func TestLogLimits(t *testing.T) {
 // -max-hops is the limit of each server.
 func TestMaxHops(t *testing.T) {
 	p := &Program{Name: "office", New: func() Gateway { return new(office) }}
-	relay, err := p.Assemble("-spool", "x", "-hostname", "relay.example.com", "-server", "192.0.2.1", "-domains", writeFile(t, "example.com\n"), "-max-hops", "15")
+	relay, err := p.Assemble("-spool", t.TempDir(), "-hostname", "relay.example.com", "-server", "192.0.2.1", "-domains", writeFile(t, "example.com\n"), "-max-hops", "15")
 	if err != nil {
 		t.Fatal(err)
 	}

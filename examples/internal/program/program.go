@@ -143,7 +143,7 @@ func (p *Program) parse(args []string, stderr io.Writer) *loaded {
 	l.flags.SetOutput(stderr)
 	l.flags.BoolVar(&l.check, "check", false, "check the settings and end: status 0 if they are valid, 2 if not")
 	if p.ReadFile != nil {
-		l.flags.StringVar(&l.config, "config", "", "configuration `file` in YAML. Its settings have the names of the flags; a flag has priority")
+		l.flags.StringVar(&l.config, "config", "", "configuration `file` in YAML. Its settings have the names of the flags; a flag has priority. Default:\n"+p.Name+".yaml, if it exists and no setting is given by a flag")
 		l.flags.StringVar(&l.other, "compare", "", "show what the settings in another configuration `file` would change, by the mail of the last 24 hours, and end")
 	}
 	l.define(l.flags)
@@ -152,6 +152,9 @@ func (p *Program) parse(args []string, stderr io.Writer) *loaded {
 		return l
 	}
 	l.rest = l.flags.Args()
+	if _, err := os.Stat(p.Name + ".yaml"); err == nil && p.ReadFile != nil && l.config == "" && !l.hasSettings() {
+		l.config = p.Name + ".yaml"
+	}
 	if l.config == "" {
 		return l
 	}
@@ -170,6 +173,12 @@ func (p *Program) parse(args []string, stderr io.Writer) *loaded {
 	}
 	l.apply(l.flags, settings)
 	return l
+}
+
+// hasSettings reports whether a setting is on the command line.
+func (l *loaded) hasSettings() (has bool) {
+	l.flags.Visit(func(x *flag.Flag) { has = has || !ofCommandLine[x.Name] })
+	return has
 }
 
 // check checks settings for -check.

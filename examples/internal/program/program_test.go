@@ -331,6 +331,30 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// Without a setting on the command line, the file with the name of the gateway in the
+// current folder is used.
+func TestDefaultConfig(t *testing.T) {
+	t.Chdir(t.TempDir())
+	p := Program{Name: "office", New: func() Gateway { return new(office) }, ReadFile: readLines}
+	run := func(args ...string) string {
+		var out, errs strings.Builder
+		p.Run(append(args, "-check"), &out, &errs)
+		return out.String() + errs.String()
+	}
+	if got := run(); !strings.Contains(got, "-spool: is required") {
+		t.Errorf("without a file: %s", got)
+	}
+	if err := os.WriteFile("office.yaml", []byte("rate: x\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := run(); !strings.Contains(got, "office.yaml:1: rate: ") {
+		t.Errorf("with the file: %s", got)
+	}
+	if got := run("-spool", "x"); strings.Contains(got, "office.yaml") {
+		t.Errorf("with a flag: %s", got)
+	}
+}
+
 // A message that waits for its next attempt is tried at a start with -retry-now.
 func TestRetryNow(t *testing.T) {
 	t.Parallel()

@@ -73,11 +73,13 @@ func (s *source) fault(name string, err error) {
 		return
 	}
 	text := strings.TrimPrefix(strings.ReplaceAll(err.Error(), "\n", "; "), "policy: ")
-	if line := s.line(name); line > 0 {
-		s.faults = append(s.faults, fault{name, line, fmt.Sprintf("%s:%d: %s: %s", s.file, line, name, text)})
-		return
+	one := fault{name, s.line(name), "-" + name + ": " + text}
+	if one.line > 0 {
+		one.text = fmt.Sprintf("%s:%d: %s: %s", s.file, one.line, name, text)
 	}
-	s.faults = append(s.faults, fault{name, 0, "-" + name + ": " + text})
+	if !slices.Contains(s.faults, one) { // for example of each listener
+		s.faults = append(s.faults, one)
+	}
 }
 
 // err returns all faults, in the order of their lines.

@@ -57,6 +57,7 @@ func (k *Kit) finding(f *gateway.Finding, r *Rules) (setting, text string) {
 	pairs := []string{"Hostname", "hostname"}
 	for i, c := range r.Receive {
 		field := fmt.Sprintf("Listeners[%d]", i)
+		pairs = append(pairs, field+".Server.Hostname", "hostname")
 		for _, part := range []string{".Server.TLSConfig.Certificates[0]", ".Server.TLSConfig"} {
 			pairs = append(pairs, field+part, "cert")
 		}
