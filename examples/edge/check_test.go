@@ -12,8 +12,6 @@ import (
 
 	"golang.org/x/crypto/bcrypt"
 
-	"github.com/bridgehead-mail/bridgehead/examples/internal/program"
-	"github.com/bridgehead-mail/bridgehead/examples/internal/yamlfile"
 	"github.com/bridgehead-mail/bridgehead/policy/gateway"
 	"github.com/bridgehead-mail/bridgehead/policy/policytest"
 	"github.com/bridgehead-mail/bridgehead/queue"
@@ -172,8 +170,7 @@ func valid(args ...string) error {
 
 // assemble makes an edge that does not run.
 func assemble(args ...string) (*gateway.Gateway, error) {
-	p := program.Program{Name: "edge", New: newEdge, ReadFile: yamlfile.Read}
-	return p.Assemble(args...)
+	return command.Assemble(args...)
 }
 
 // sample is an edge with the settings of edge.yaml.

@@ -6,9 +6,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/bridgehead-mail/bridgehead/examples/internal/program"
-	"github.com/bridgehead-mail/bridgehead/examples/internal/yamlfile"
 )
 
 // -compare shows what a changed file would do with the mail in the tracking log: new
@@ -43,9 +40,8 @@ func TestCompare(t *testing.T) {
 	}
 	inUse := write("edge.yaml")
 	changed := write("new.yaml", "\"*.example.com\" #", "\"new.example\" #", "host: 127.0.0.1:2601", "host: 127.0.0.1:2603")
-	p := program.Program{Name: "edge", New: newEdge, ReadFile: yamlfile.Read}
 	var out, errs strings.Builder
-	if status := p.Run([]string{"-config", inUse, "-compare", changed}, &out, &errs); status != 0 {
+	if status := command.Run([]string{"-config", inUse, "-compare", changed}, &out, &errs); status != 0 {
 		t.Fatal(errs.String())
 	}
 	for _, want := range []string{"3 messages", "4 recipients: 1 unchanged", "1 would be refused\n", "1 would take another route\n", "1 would be accepted, and was refused\n",
@@ -55,7 +51,7 @@ func TestCompare(t *testing.T) {
 		}
 	}
 	bad := write("bad.yaml", "hostname: edge.example.com", "hostnam: x")
-	if status := p.Run([]string{"-config", inUse, "-compare", bad}, &out, &errs); status != 1 || !strings.Contains(errs.String(), "hostnam: is not a setting") {
+	if status := command.Run([]string{"-config", inUse, "-compare", bad}, &out, &errs); status != 1 || !strings.Contains(errs.String(), "hostnam: is not a setting") {
 		t.Error(status, errs.String())
 	}
 }

@@ -36,6 +36,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/examples/internal/yamlfile"
 )
 
-func main() { yamlfile.Main("edge", newEdge) }
+func main() { command.Main() }
 
-func newEdge() program.Gateway { return new(edge) }
+var command = program.Program{
+	Name: "edge", New: func() program.Gateway { return new(edge) }, ReadFile: yamlfile.Read, Config: "edge.yaml",
+}

@@ -78,6 +78,9 @@ type Program struct {
 	New func() Gateway
 	// ReadFile reads a configuration file. Without it, there is no flag -config.
 	ReadFile func(path string, text []byte) ([]Setting, error)
+	// Config is the configuration file that is read if the command line has neither
+	// -config nor a setting. Default: none.
+	Config string
 }
 
 // Main is the main function of a gateway.
@@ -143,7 +146,7 @@ func (p *Program) parse(args []string, stderr io.Writer) *loaded {
 	l.flags.SetOutput(stderr)
 	l.flags.BoolVar(&l.check, "check", false, "check the settings and end: status 0 if they are valid, 2 if not")
 	if p.ReadFile != nil {
-		l.flags.StringVar(&l.config, "config", "", "configuration `file` in YAML. Its settings have the names of the flags; a flag has priority. Default:\n"+p.Name+".yaml, if it exists and no setting is given by a flag")
+		l.flags.StringVar(&l.config, "config", "", "configuration `file` in YAML. Its settings have the names of the flags; a flag has priority"+p.defaultConfig())
 		l.flags.StringVar(&l.other, "compare", "", "show what the settings in another configuration `file` would change, by the mail of the last 24 hours, and end")
 	}
 	l.define(l.flags)
@@ -152,8 +155,8 @@ func (p *Program) parse(args []string, stderr io.Writer) *loaded {
 		return l
 	}
 	l.rest = l.flags.Args()
-	if _, err := os.Stat(p.Name + ".yaml"); err == nil && p.ReadFile != nil && l.config == "" && !l.hasSettings() {
-		l.config = p.Name + ".yaml"
+	if l.config == "" && !l.hasSettings() {
+		l.config = p.Config
 	}
 	if l.config == "" {
 		return l
@@ -173,6 +176,14 @@ func (p *Program) parse(args []string, stderr io.Writer) *loaded {
 	}
 	l.apply(l.flags, settings)
 	return l
+}
+
+// defaultConfig returns the end of the text of -config.
+func (p *Program) defaultConfig() string {
+	if p.Config == "" {
+		return ""
+	}
+	return ".\nDefault: " + p.Config + ", if no setting is given by a flag"
 }
 
 // hasSettings reports whether a setting is on the command line.

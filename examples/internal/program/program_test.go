@@ -331,17 +331,16 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// Without a setting on the command line, the file with the name of the gateway in the
-// current folder is used.
+// Without a setting on the command line, the default file is used.
 func TestDefaultConfig(t *testing.T) {
 	t.Chdir(t.TempDir())
-	p := Program{Name: "office", New: func() Gateway { return new(office) }, ReadFile: readLines}
+	p := Program{Name: "office", New: func() Gateway { return new(office) }, ReadFile: readLines, Config: "office.yaml"}
 	run := func(args ...string) string {
 		var out, errs strings.Builder
 		p.Run(append(args, "-check"), &out, &errs)
 		return out.String() + errs.String()
 	}
-	if got := run(); !strings.Contains(got, "-spool: is required") {
+	if got := run(); !strings.Contains(got, "-config: open office.yaml: no such file") {
 		t.Errorf("without a file: %s", got)
 	}
 	if err := os.WriteFile("office.yaml", []byte("rate: x\n"), 0o600); err != nil {
@@ -350,7 +349,7 @@ func TestDefaultConfig(t *testing.T) {
 	if got := run(); !strings.Contains(got, "office.yaml:1: rate: ") {
 		t.Errorf("with the file: %s", got)
 	}
-	if got := run("-spool", "x"); strings.Contains(got, "office.yaml") {
+	if got := run("-spool", "x"); !strings.Contains(got, "-server: is required") || strings.Contains(got, "office.yaml") {
 		t.Errorf("with a flag: %s", got)
 	}
 }
