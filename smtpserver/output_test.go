@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bridgehead-mail/bridgehead/internal/peers"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
@@ -47,8 +48,10 @@ func TestMemoryOfClientsThatDoNotRead(t *testing.T) {
 	})
 	before := heap()
 	var stuck sync.WaitGroup
+	var clients []*raw
 	for range sessions {
 		c := dialRaw(t, s.Addr)
+		clients = append(clients, c)
 		c.expect("220")
 		stuck.Go(func() {
 			c.SetWriteDeadline(time.Now().Add(time.Second))
@@ -60,7 +63,12 @@ func TestMemoryOfClientsThatDoNotRead(t *testing.T) {
 		})
 	}
 	stuck.Wait()
-	if each := (heap() - before) / sessions; each > 64<<10 {
-		t.Errorf("a client that does not read costs %d KiB of heap", each>>10)
+	// Sessions that have more commands to answer leave garbage. They stop when the buffers
+	// of the connection are full.
+	peers.Await(t, "a client that does not read costs at most 64 KiB of heap", func() bool {
+		return (heap()-before)/sessions <= 64<<10
+	})
+	for _, c := range clients {
+		c.expect("214") // the session goes on
 	}
 }
