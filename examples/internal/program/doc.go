@@ -31,5 +31,8 @@
 // when the process gets SIGHUP or a file that Build has read with the Kit has
 // changed. New sessions and the queue then use the new Rules. Existing sessions
 // continue with the previous ones for ten minutes. If anything is wrong, nothing
-// changes, and the log and the console say which setting is wrong.
+// changes, and the log and the console say which setting is wrong, and its file.
+//
+// A start and a reload first check everything as -check does, so that they call Build
+// twice: for Rules that are only checked, and for those that are used.
 package program
