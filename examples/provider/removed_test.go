@@ -18,13 +18,13 @@ import (
 // back, it gets the mail. If not, the mail expires after -keep, and its sender gets a
 // report with the reason.
 func TestRemovedCustomer(t *testing.T) {
-	internet := (&peers.Postfix{Domains: "example.net"}).Start(t)
+	internet := (&peers.Postfix{Domains: "example.net boat.example"}).Start(t)
 	_, port, _ := net.SplitHostPort(internet.Addr)
 	dns := dnstest.New(t, "boat.example. MX 10 mail.provider.example.\nmail.provider.example. A 127.0.0.1\nexample.net. MX 10 mx.example.net.\nmx.example.net. A 127.0.0.1")
 	cert, key := certificate(t)
 	file, addr := peers.File(t, customers), peers.FreeAddr(t)
 	args := []string{"-listen", addr, "-customers", file, "-cert", cert, "-key", key, "-hostname", "mail.provider.example",
-		"-spool", t.TempDir(), "-dns", dns.Addr, "-port", port}
+		"-spool", t.TempDir(), "-port", port, "-dns", dns.Addr}
 	p := peers.StartSelf(t, "PROVIDER_MAIN", 1, args...)
 	if out, err := peers.Swaks(t, "--server", addr, "--from", "carol@example.net", "--to", "ann@boat.example"); err != nil {
 		t.Fatalf("swaks: %v\n%s", err, out)
@@ -65,6 +65,22 @@ func TestRemovedCustomer(t *testing.T) {
 	p = peers.StartSelf(t, "PROVIDER_MAIN", 1, append(args, "-keep", "1s", "-retry-now")...)
 	if m := internet.Next(t); !strings.Contains(m, "X-Original-To: carol@example.net") || !strings.Contains(strings.ReplaceAll(m, "\n ", " "), reason) {
 		t.Errorf("the report:\n%s", m)
+	}
+	p.Stop(t)
+
+	// If the customer has moved to another provider, the mail goes there.
+	if err := os.WriteFile(file, []byte(customers), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	moved := dnstest.New(t, "boat.example. MX 10 mx.example.net.\nmx.example.net. A 127.0.0.1")
+	args[len(args)-1] = moved.Addr
+	p = peers.StartSelf(t, "PROVIDER_MAIN", 1, args...)
+	if out, err := peers.Swaks(t, "--server", addr, "--from", "carol@example.net", "--to", "ann@boat.example"); err != nil {
+		t.Fatalf("swaks: %v\n%s", err, out)
+	}
+	reload(without)
+	if m := internet.Next(t); !strings.Contains(m, "X-Original-To: ann@boat.example") {
+		t.Errorf("the new provider received\n%s", m)
 	}
 	p.Stop(t)
 }
