@@ -176,7 +176,7 @@ func assemble(args ...string) (*gateway.Gateway, error) {
 // sample is an edge with the settings of edge.yaml.
 func sample(t *testing.T) *gateway.Gateway {
 	t.Helper()
-	relay, err := assemble("-config", "edge.yaml")
+	relay, err := assemble("-config", "edge.yaml", "-logs", t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}

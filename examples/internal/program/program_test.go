@@ -331,29 +331,6 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// Without a setting on the command line, the default file is used.
-func TestDefaultConfig(t *testing.T) {
-	t.Chdir(t.TempDir())
-	p := Program{Name: "office", New: func() Gateway { return new(office) }, ReadFile: readLines, Config: "office.yaml"}
-	run := func(args ...string) string {
-		var out, errs strings.Builder
-		p.Run(append(args, "-check"), &out, &errs)
-		return out.String() + errs.String()
-	}
-	if got := run(); !strings.Contains(got, "-config: open office.yaml: no such file") {
-		t.Errorf("without a file: %s", got)
-	}
-	if err := os.WriteFile("office.yaml", []byte("rate: x\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if got := run(); !strings.Contains(got, "office.yaml:1: rate: ") {
-		t.Errorf("with the file: %s", got)
-	}
-	if got := run("-spool", "x"); !strings.Contains(got, "-server: is required") || strings.Contains(got, "office.yaml") {
-		t.Errorf("with a flag: %s", got)
-	}
-}
-
 // A message that waits for its next attempt is tried at a start with -retry-now.
 func TestRetryNow(t *testing.T) {
 	t.Parallel()
@@ -392,24 +369,6 @@ func TestPickup(t *testing.T) {
 	}
 }
 
-func TestSize(t *testing.T) {
-	for text, want := range map[string]Size{"1": 1, "36M": 36 << 20, "36 MiB": 36 << 20, "3K": 3 << 10, "2GiB": 2 << 30, "1G": 1 << 30} {
-		var s Size
-		if err := s.Set(text); err != nil || s != want {
-			t.Errorf("%q: %d, %v, want %d", text, s, err, want)
-		}
-		var again Size
-		if err := again.Set(s.String()); err != nil || again != s {
-			t.Errorf("%q: %s is %d, %v", text, s.String(), again, err)
-		}
-	}
-	for _, text := range []string{"", "M", "0", "-1", "1T", "1.5M", "99999999999G"} {
-		if err := new(Size).Set(text); err == nil {
-			t.Errorf("%q is no error", text)
-		}
-	}
-}
-
 // What Build keeps is there at the next reload. Rules are told when they are in use, and
 // those with a fault never are.
 func TestKeep(t *testing.T) {
@@ -426,23 +385,4 @@ func TestKeep(t *testing.T) {
 		t.Error("the rules were not applied twice, or what they keep was lost")
 	}
 	w.p.Stop(t)
-}
-
-// The arguments of a command stay as they are.
-func TestWords(t *testing.T) {
-	var w Words
-	for _, text := range []string{"/bin/page", "a, b", ""} {
-		if err := w.Set(text); err != nil {
-			t.Error(err)
-		}
-	}
-	if len(w) != 3 || w[1] != "a, b" {
-		t.Errorf("%q", w)
-	}
-	l := loaded{flags: flag.NewFlagSet("", flag.ContinueOnError)}
-	l.flags.Var(&w, "command", "")
-	l.apply(l.flags, []Setting{{Name: "command", Sequence: true, Line: 1, Values: []Value{{Text: "x", Line: 1}, {Text: "y,z", Line: 2}}}})
-	if err := l.err(); err != nil || len(w) != 5 || w[4] != "y,z" {
-		t.Errorf("from a file: %v, %q", err, w)
-	}
 }

@@ -136,14 +136,3 @@ func TestFaultsOfNestedSettings(t *testing.T) {
 		}
 	}
 }
-
-// If the configuration file cannot be read, no setting is reported as missing.
-func TestUnreadableFile(t *testing.T) {
-	p := Program{Name: "office", New: func() Gateway { return new(office) }, ReadFile: func(string, []byte) ([]Setting, error) { return nil, errors.New("x.yaml:1: wrong") }}
-	for path, want := range map[string]string{"/nowhere/x.yaml": "-config: open /nowhere/x.yaml: no such file or directory\n", "source_test.go": "x.yaml:1: wrong\n"} {
-		var out, errs strings.Builder
-		if status := p.Run([]string{"-config", path, "-check"}, &out, &errs); status != 2 || errs.String() != want {
-			t.Errorf("status %d\n%s", status, errs.String())
-		}
-	}
-}
