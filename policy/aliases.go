@@ -16,9 +16,9 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// An Alias is what an address stands for: one other address (an alias, or a
-// contact with its target address), several (a group), or the same mailbox on
-// another host (Route).
+// An Alias says where the mail for an address goes: to one other address (an alias,
+// or a contact with its target address), to several (a group), or to the same
+// mailbox on another host (Route).
 type Alias struct {
 	// Members are the addresses that get the mail. They may be aliases too. If the
 	// address itself is a member, its mailbox also gets the mail.
@@ -38,7 +38,7 @@ type Alias struct {
 }
 
 // An AliasSource finds aliases. It must be safe for concurrent use and must
-// limit its own time. *AliasFile is one, and so is ldap.Aliases.
+// limit its own time. *AliasFile and *ldap.Aliases implement it.
 type AliasSource interface {
 	// Alias returns the alias of an address, or nil if it has none. The error
 	// means that the source cannot answer at present, or wraps ErrAmbiguous or
@@ -47,8 +47,8 @@ type AliasSource interface {
 }
 
 // Aliases replaces recipients that are aliases, contacts and groups by the
-// addresses that they stand for. Its Hook does it for each message that the
-// Queue accepts. Its directory lets clients write to them:
+// addresses that get their mail. Its Hook does this for each message that the Queue
+// accepts. As a Directory, it makes the aliases known recipients:
 //
 //	aliases := &policy.Aliases{Source: &policy.AliasFile{Path: "/etc/relay/aliases"}}
 //	q.Hooks = append(q.Hooks, aliases.Hook())
@@ -60,7 +60,7 @@ type AliasSource interface {
 //
 // # Groups with an owner
 //
-// The mail to the members of a group with an Owner is a message of its own, with
+// The mail to the members of a group with an Owner is a separate message, with
 // the owner as its reverse-path. The hook therefore routes such a recipient to
 // the connector ListConnector, and its transport calls Deliver:
 //

@@ -121,7 +121,7 @@ func (f *AliasFile) parse(r io.Reader) (map[string]*Alias, error) {
 	table := make(map[string]*Alias)
 	fail := func(no int, err error) error { return fmt.Errorf("%s: line %d: %w", f.Path, no, err) }
 	var current *Alias // of the last entry
-	open := true       // the entry may go on
+	open := true       // the entry may continue
 	began := 0         // its line
 	end := func() error {
 		if current != nil && len(current.Members) == 0 && current.Route == (queue.NextHop{}) {

@@ -7,23 +7,22 @@ import (
 
 // A LimitSharer is a [Cluster] whose nodes share the limits of next hops:
 // HopLimits.Concurrency, HopLimits.Rate and Pace.MaxConcurrency apply to all nodes
-// together. If a Cluster is no LimitSharer, they apply to each node.
+// together. If a Cluster is not a LimitSharer, they apply to each node.
 //
 // A node asks for its part of a limit ahead of time and in the background. An attempt
-// never waits for the Store, but the first attempt at a hop waits until the answer is
-// there. See [LimitWithoutContact] for what happens when the Store cannot be reached.
+// does not wait for the Store, except the first attempt at a hop, which waits for the
+// answer. See [LimitWithoutContact] for what happens when the Store cannot be reached.
 type LimitSharer interface {
-	// ShareLimits says what this node needs of limits, and returns what it gets, in
-	// the same order. The slots that all nodes have of a limit are never more than
-	// the limit, and the Store divides them max-min fair: a node gets less than it
-	// wants only if no other node gets more than one more. If there is not one for
-	// each, the nodes take turns. The slots of a node that dies or ends are free. A
-	// demand with neither Have nor Want nor Begins ends what the node needs of the
-	// limit.
+	// ShareLimits tells the Store what this node needs of limits, and returns what it
+	// gets, in the same order. The slots of all nodes together are never more than the
+	// limit. The Store divides them max-min fair: if a node gets less than it wants,
+	// another node gets at most one slot more. If there are fewer slots than nodes,
+	// the nodes take turns. The slots of a node that dies or ends are free. With a
+	// demand without Have, Want and Begins, the node gives up its part of the limit.
 	//
 	// The Queue calls ShareLimits about once a second with all its demands, and at
 	// once when there is a new one; never twice at the same time, and never with
-	// more than MaxLimitDemands. After an error, all that the node has is what it said.
+	// more than MaxLimitDemands. After an error, the node has only what its demands have in Have.
 	ShareLimits(ctx context.Context, demands []LimitDemand) ([]LimitGrant, error)
 	// Members returns how many nodes used the Store when it last had contact with
 	// them, at least 1. It does not wait.
@@ -41,8 +40,8 @@ type LimitDemand struct {
 	// limit, so a Store keeps a hash of it.
 	Key string
 	// Slots is how many attempts all nodes together may have in progress. Have is
-	// how many of these are this node's until the call returns: it has so many
-	// attempts in progress, or may begin them. Want is how many it wants.
+	// how many of these this node has until the call returns: this number of attempts
+	// are in progress, or may begin. Want is how many it wants.
 	Slots, Have, Want int
 	// Rate is how many attempts all nodes together may begin per second; 0 is no
 	// limit. Begins is how many this node wants to begin soon.
@@ -52,12 +51,12 @@ type LimitDemand struct {
 
 // A LimitGrant is the answer to a [LimitDemand].
 type LimitGrant struct {
-	// Slots is how many attempts the node may have in progress from now on. If it
-	// has more, it begins none until there are fewer.
+	// Slots is how many attempts the node may have in progress from now on. If more
+	// are in progress, it begins no attempt until there are fewer.
 	Slots int
-	// From and For are a time, from now on, in which only this node may begin
-	// attempts, at the rate of the limit. Times that it got earlier remain its own.
-	// For is 0 if there is none.
+	// From is the time from now until a period begins in which only this node may
+	// begin attempts, at the rate of the limit. For is the length of the period; 0 if
+	// there is none. The periods of earlier grants remain valid.
 	From, For time.Duration
 }
 
@@ -84,10 +83,10 @@ type SharedCount struct {
 // cannot be reached: the limit divided by the number of nodes that were last known,
 // rounded down, and at least 1.
 //
-// A next hop needs it rarely. A node without contact keeps the slots that it has got,
-// and the other nodes take them only when it is dead. It begins no attempts anyway when
-// it has been without contact for some time: see [LeaseGuard]. After 10 seconds
-// without an answer, the node uses LimitWithoutContact if that is more than it has got.
-// policy.Rates uses it whenever it has no answer. So with the at least 1, and while the
-// number of nodes changes, all nodes together may exceed the limit.
+// For the limits of next hops, this is rare. A node without contact keeps the slots that
+// it has, and the other nodes take them only when it is dead. After some time without
+// contact, it begins no attempts at all: see [LeaseGuard]. After 10 seconds without an
+// answer, the node uses LimitWithoutContact if that is more than it has. policy.Rates uses
+// it whenever it has no answer. Because each node has at least 1, and the number of nodes
+// may change, all nodes together may exceed the limit.
 func LimitWithoutContact(limit, nodes int) int { return max(limit/max(nodes, 1), 1) }

@@ -8,11 +8,11 @@ import (
 
 var pauseCommand = command{
 	name: "pause", args: "receiving|sending",
-	summary: "refuse new mail for a while, or begin no delivery",
+	summary: "refuse new mail, or begin no delivery, until the pause ends",
 	details: `
 "pause receiving" refuses new mail with 451 4.3.2, so that its senders try again; the mail
 in the queue is delivered. "pause sending" keeps the mail in the queue and accepts new
-mail. A pause lasts until "relayctl continue", at most until the relay ends. "relayctl top" shows
+mail. A pause lasts until "relayctl continue", or until the relay stops. "relayctl top" shows
 it. With several nodes, it is for the node that is asked. The setting -pause of a
 gateway remains after a restart.`,
 	define: pausing("/pause"),

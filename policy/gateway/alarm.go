@@ -14,8 +14,8 @@ import (
 )
 
 // An Alarm calls Notify when no mail gets through: when the oldest message that waits
-// for delivery is older than After. Messages that are held, suspended or bad do not
-// count. Put it in Gateway.Parts, so that it gets the hostname and the logger and is
+// for delivery is older than After. Messages that are set aside (suspended, poison
+// or bad mail) do not count. Put it in Gateway.Parts, so that it gets the hostname and the logger and is
 // in the health of the relay, and its Run in Gateway.Tasks:
 //
 //	a := &gateway.Alarm{Queue: q, Notify: gateway.NotifyCommand("/usr/local/bin/page", "mail")}

@@ -145,8 +145,7 @@ func (a *Aliases) Alias(ctx context.Context, address string) (*policy.Alias, err
 	return found, nil
 }
 
-// alias returns what the entry stands for, or nil if the mailbox gets its mail as any
-// other.
+// alias returns the alias of an entry, or nil if its mail needs no alias.
 func (a *Aliases) alias(ctx context.Context, c *ldap.Conn, e *ldap.Entry, address string) (*policy.Alias, error) {
 	for _, name := range a.contact() {
 		if targets := addresses(e.GetEqualFoldAttributeValues(name)); len(targets) > 0 {

@@ -16,21 +16,21 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// Limits applies the limits that entries of the directory have, as Exchange does: how
-// large a message the sender may send and the recipient accepts, and to how many
-// recipients the sender may send a message.
+// Limits applies the limits that entries of the directory have, as Exchange does: the
+// largest message that a sender may send, the largest message that a recipient accepts,
+// and the number of recipients of a message of a sender.
 //
 //	limits := &ldap.Limits{Directory: users, Domains: []string{"example.com"}}
 //	srv.Agents = append(srv.Agents, limits.Agent())
 //
 // A message that is too large gets 552 5.2.3: at MAIL or RCPT if the client has declared
-// its size, and otherwise at the end of data, for all recipients. A recipient too many
-// gets 452 4.5.3. If no server answers, the client gets 451 4.3.0. An address without an
+// its size, and otherwise at the end of data, for all recipients. Each further
+// recipient above the limit gets 452 4.5.3. If no server answers, the client gets 451 4.3.0. An address without an
 // entry, or with several, and an attribute that is not a positive number, have no limit.
 // The limits of the server apply too.
 //
-// Any client can use a sender of Domains, and then gets its limits. This is no
-// authentication; see policy.SendAs.
+// Limits does not check whether a client may use a sender; see policy.SendAs. A client
+// that uses the address of another sender gets the limits of this sender.
 //
 // It is safe for concurrent use; its fields must not change after the first use.
 type Limits struct {

@@ -13,8 +13,8 @@ import (
 )
 
 // Primary finds the primary addresses of mailboxes. It is a rewrite.PrimarySource: with
-// it, outgoing mail has the primary address of its sender, whichever of the addresses of
-// the mailbox was written.
+// it, outgoing mail has the primary address of its sender, also if the sender has used
+// another address of the mailbox.
 //
 //	primary := &rewrite.Primary{Source: &ldap.Primary{Directory: users}, Domains: []string{"example.com"}}
 //	gate.Outbound = append(gate.Outbound, primary.Agent())

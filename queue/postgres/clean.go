@@ -8,8 +8,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// Rows that are not needed any more are removed in rounds of maintenance. What has to be
-// removed sooner is in takeover.go (cleaning).
+// Rows that are not needed any more are removed in rounds of maintenance. See cleaning in takeover.go
+// for what must be removed sooner.
 
 const (
 	// tidyInterval is the least time between two rounds of a node that remove rows.

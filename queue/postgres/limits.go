@@ -19,13 +19,13 @@ import (
 
 // This file divides limits among the nodes: see queue.LimitSharer. A call has two
 // transactions of one round trip each. The first reads what the nodes have and want.
-// From that, the node computes its fair part. The second one takes it, under a lock that
-// is never held while a node is waited for, and takes less if the other living nodes
-// have meanwhile taken more than the rest. So the limit is kept even if the first
-// transaction has read old values; only fairness is late.
+// From that, the node computes its fair part. The second takes this part, or less if the
+// other living nodes have taken more in the meantime. It holds a lock, but never while it
+// waits for another node. So the limit is kept even if the first transaction has read old
+// values; then only the division is unfair for a short time.
 //
-// A row of table share counts as taken what the node has said that it has, until it says
-// that it has less. Rows of nodes that are not alive do not count.
+// A row of table share has what a node has taken. It counts until the node reports that
+// it has less. Rows of nodes that are not alive do not count.
 
 var _ interface {
 	queue.LimitSharer
@@ -35,8 +35,8 @@ var _ interface {
 const (
 	// shareLock is the key of the advisory lock.
 	shareLock = 0x6272696467656865
-	// shareTurn is how long a node keeps the slots that are left when the rest is
-	// divided equally.
+	// shareTurn is how long a node keeps the slots that remain after an equal
+	// division. Then the next node gets them.
 	shareTurn = 5 * time.Second
 )
 

@@ -53,7 +53,7 @@ func (l *leasing) earlier() *sync.WaitGroup {
 	return calls
 }
 
-// doubt makes the Store look for orphans soon.
+// doubt reports that there may be orphans, so that the Store looks for them soon.
 func (l *leasing) doubt() {
 	select {
 	case l.lost <- struct{}{}:
@@ -96,10 +96,10 @@ returning m.hop, m.prio, m.ready, m.id`
 
 // freeOrphans frees the messages that are leased to this node without its knowledge.
 //
-// A row that was leased when the database was asked is known when the call that leased
-// it has ended, and stays known until a later number of the lease, or its end, is in the
-// database. So what is unknown after the end of all calls that were in progress is an
-// orphan, and stays one.
+// The node knows a leased row at the latest when the call that leased it has ended. It
+// forgets the row only after a later number of the lease, or its end, is in the database.
+// So a row that is unknown after the end of all calls that were in progress is an orphan,
+// and remains one.
 func (s *Store) freeOrphans(ctx context.Context) error {
 	node, err := s.node.incarnation()
 	if err != nil {
@@ -124,7 +124,7 @@ func (s *Store) freeOrphans(ctx context.Context) error {
 	}
 	freed, err := s.writeLanes(ctx, freeOrphansSQL, node, ids, numbers)
 	if freed > 0 {
-		s.log.Warn("postgres: messages can be claimed again that the database had leased to this node without its knowledge",
+		s.log.Warn("postgres: messages can be claimed again, which the database had leased to this node without its knowledge",
 			"messages", freed)
 	}
 	return err

@@ -14,17 +14,17 @@ import (
 // shrink_messages, which runs with the privileges of the owner of the table.
 //
 // Everything that uses the table waits meanwhile: with 80,000 messages left of 400,000, at
-// most 8 s on a machine with two processors that was busy. So this is not done if there are
-// more than shrinkMost, or if an old transaction is open: the rows that it may still see
-// would be written again too. If the table cannot be locked at
-// once, because a backup reads it for example, it stays as it is until a later round.
+// most 8 s on a machine with two processors that was busy. So the Store does not do this for
+// more than shrinkMost messages, or while an old transaction is open: the dead rows that
+// this transaction may still see would be written again too. If the table cannot be locked
+// at once, for example because a backup reads it, it does not change until a later round.
 
 const (
-	// shrinkLeast is how many bytes must be free, apart from the rows.
+	// shrinkLeast is the minimum number of bytes that are free.
 	shrinkLeast = 16 << 20
 	// shrinkMost is the maximum number of messages.
 	shrinkMost = 100_000
-	// shrinkAfter is how long the table must have been too large: it may be needed again.
+	// shrinkAfter is how long the table must have been too large: the space may be needed again.
 	shrinkAfter = time.Minute
 	// shrinkXmin is the maximum age of the oldest transaction, in transactions.
 	shrinkXmin = 5000

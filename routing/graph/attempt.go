@@ -75,7 +75,7 @@ func (a *attempt) part(ctx context.Context, rcpts []*queue.Recipient) []queue.Re
 	return results
 }
 
-// A searches says how often Sent Items is searched.
+// searches is how often Sent Items is searched.
 type searches int
 
 const (

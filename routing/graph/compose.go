@@ -14,8 +14,9 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// idField is the field that says which message of a queue an item of Sent Items is. A
-// Message-ID does not: some machines use the same one for all messages.
+// idField is the header field that identifies a message of a queue, to find its item in
+// Sent Items. The Message-ID is not enough: some machines use the same one for all
+// messages.
 const idField = "X-Bridgehead-Id"
 
 // mark returns the value of idField.

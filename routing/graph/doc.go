@@ -34,7 +34,7 @@
 // with the null reverse-path (Graph would send them from the mailbox, so that two
 // relays could answer each other's reports without end), messages larger than
 // MaxSize, messages with REQUIRETLS (RFC 8689), and messages for which Graph answers
-// 413, or 200 instead of 202. Without a Fallback, the null reverse-path waits, and
+// 413, or 200 instead of 202. Without a Fallback, mail with the null reverse-path waits, and
 // large messages and those with REQUIRETLS fail. [Transport.Size] is the SIZE for a
 // relay without Fallback. The parameters of DSN (RFC 3461) are not sent.
 //
@@ -60,9 +60,10 @@
 // # Duplicates
 //
 // Graph can send a message and answer 504, or lose the answer. The transport then
-// looks for the Message-ID in Sent Items, again and again during SearchTime, because
-// Sent Items lags. A recipient that an item names has the message. If there is none,
-// the result is Deferred. The next attempt looks once more before it sends.
+// searches Sent Items for the Message-ID. It repeats the search during SearchTime,
+// because the item can appear late. A recipient that an item names has the message. If
+// there is no item, the result is Deferred. The next attempt searches once more before
+// it sends.
 //
 // An attempt also begins with a search if the process died during an earlier attempt
 // (queue.Message.Interrupted; the search is repeated during SearchTime), or if the
@@ -74,7 +75,7 @@
 //   - The item appears in Sent Items later than the last search before the next
 //     attempt: after SearchTime and the retry interval of the queue, or after
 //     SearchTime alone if the process died.
-//   - The mailbox does not keep sent messages, or somebody has deleted the item.
+//   - The mailbox does not keep sent messages, or the item was deleted.
 //   - Exchange has replaced the recipient's address in the item, for example an alias
 //     by the primary address.
 //   - Mail.Read is not granted (403). The log has a warning, and the next attempt
@@ -82,10 +83,10 @@
 //   - The message is older than the process, an earlier process was stopped during
 //     the attempt, Sent Items cannot be searched, and another connector delivers the
 //     message.
-//   - The node of a cluster died, and the message was received after this
+//   - A node of a cluster died during the attempt, the message was received after this
 //     process started, and the Store does not report it as Interrupted.
 //
-// A message is taken for sent by mistake only if a machine sends two messages with
+// The transport wrongly treats a message as sent only if a machine sends two messages with
 // the same Message-ID to the same recipient within an hour, Graph loses the second
 // one, and the item does not have the field X-Bridgehead-Id, which differs for each
 // message.
@@ -114,7 +115,7 @@
 //   - Throttling. Which limit of Exchange answers with 429, which with 503 and which
 //     with a report to the mailbox after 202, and which values of Retry-After and other
 //     headers the answers have.
-//   - Sent Items. How long an item lags. SearchTime is an assumption, not a
+//   - Sent Items. How late an item appears. SearchTime is an assumption, not a
 //     measurement.
 //   - Sent Items. Whether Exchange keeps the field X-Bridgehead-Id and the Message-ID of
 //     the relay, on which the search depends.

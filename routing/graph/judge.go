@@ -8,7 +8,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// A verdict says what an answer means for the message.
+// A verdict is what an answer means for the message.
 type verdict int
 
 const (

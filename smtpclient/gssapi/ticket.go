@@ -43,7 +43,7 @@ type request struct {
 }
 
 // ticket returns the ticket for a service. If ctx ends first, the request to the
-// KDC goes on in the background: the library waits at most some 10 s for each KDC.
+// KDC continues in the background: the library waits about 10 s for each KDC.
 func (a *Auth) ticket(ctx context.Context, service string) (*ticket, error) {
 	r := a.requested(service)
 	select {

@@ -17,7 +17,7 @@ import (
 
 // Auth is a smtpclient.Authenticator that logs in with the tokens of Source, with
 // OAUTHBEARER or XOAUTH2. It sends a token only over TLS 1.2 or later, to a host whose
-// certificate is valid for its name, whatever the TLS policy of the transport is. A
+// certificate is valid for its name, independent of the TLS level of the transport. A
 // host without a name, such as 192.0.2.1, gets none. When a host refuses a token, the
 // next session gets a new one.
 type Auth struct {

@@ -17,8 +17,8 @@ const (
 	maxEarly = 5 * time.Minute
 	// requestTime is the longest time of a request for a token.
 	requestTime = 30 * time.Second
-	// retryPause is the time without a request after one that has failed, or after
-	// a token that was refused.
+	// retryPause is how long no request is made after one has failed, or after a
+	// token was refused.
 	retryPause = 10 * time.Second
 )
 
@@ -34,7 +34,7 @@ type Source struct {
 	expires  time.Time // from when on the token is not used
 	retry    time.Time // no request before
 	err      error     // of the last request
-	renewing *renewal  // the request that is on its way, or nil
+	renewing *renewal  // the request in progress, or nil
 }
 
 // A grant is a token with its lifetime; 0 is unknown.

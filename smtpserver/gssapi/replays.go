@@ -22,8 +22,8 @@ const (
 	// lifetime is how long an authenticator can be valid: its time may be skew
 	// before or after that of the server.
 	lifetime = 2 * skew
-	// maxReplays bounds each generation: 3,000 logins a second for ten minutes
-	// would be 1.8 million. Only a client with a valid ticket adds one.
+	// maxReplays bounds each generation: about 1,700 logins a second for ten
+	// minutes. Further logins get 454. Only a client with a valid ticket adds one.
 	maxReplays = 1 << 20
 )
 

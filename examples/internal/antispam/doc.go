@@ -95,7 +95,7 @@
 //	    block-level: 7
 //	    block-time: 24h
 //	    min-points: 20
-//	  # Each refusal of a session is answered later than the one before by this time.
+//	  # The delay of the reply grows by this time with each refusal in a session.
 //	  tarpit:
 //	    delay: 5s
 //	    max: 30s

@@ -104,7 +104,7 @@ func checkAddress(address string) error {
 }
 
 // levelAgents returns the agents that act on the spam confidence level. Mail that is
-// probably spam is bad for the reputation of the client, also if it is accepted.
+// probably spam makes the reputation of the client worse, also if it is accepted.
 func (f *Filters) levelAgents(k *program.Kit, reputation *policy.Reputation) (agents []smtpserver.Agent) {
 	s := &f.scan
 	f.fault(k, "quarantine", f.validQuarantine())
@@ -116,7 +116,7 @@ func (f *Filters) levelAgents(k *program.Kit, reputation *policy.Reputation) (ag
 	f.needs(k, s.markSubject != "" && s.markLevel == 0, "scan.mark-subject", f.prefix+"scan.mark-level")
 	f.needs(k, s.quarantineLevel != 0 && f.quarantine == "", "scan.quarantine-level", f.prefix+"quarantine")
 	if f.quarantine != "" && s.quarantineLevel == 0 && s.rspamd == "" && len(f.milters.All) == 0 {
-		f.fault(k, "quarantine", errors.New("nothing sends mail there: there is no milter, and no level for it"))
+		f.fault(k, "quarantine", errors.New("has no effect: no milter and no quarantine-level is set"))
 	}
 	if s.spamassassin == "" && f.rules == "" {
 		return nil

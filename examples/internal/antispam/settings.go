@@ -54,7 +54,7 @@ type Filters struct {
 	built built
 }
 
-// downWords say what happens to mail while a scanner or milter fails.
+// downWords are the actions for mail while a scanner or milter fails.
 var downWords = []string{"defer", "accept"}
 
 // Define defines the flags. Their names begin with prefix, usually "filters.".
@@ -80,7 +80,7 @@ func (f *Filters) defineScan(fs *flag.FlagSet) {
 	fs.StringVar(&s.markSubject, p+"scan.mark-subject", "", "`text` before the subject of marked mail; default: none")
 	fs.IntVar(&s.quarantineLevel, p+"scan.quarantine-level", 0, "spam confidence `level` from which mail goes to the quarantine address; default: never")
 	fs.IntVar(&s.rejectLevel, p+"scan.reject-level", 0, "spam confidence `level` from which mail is refused; default: never")
-	fs.StringVar(&f.quarantine, p+"quarantine", "", "`address` that gets the mail for which a level or a milter requests quarantine. Default: none, what\na milter wants to quarantine is refused")
+	fs.StringVar(&f.quarantine, p+"quarantine", "", "`address` that gets the mail for which a level or a milter requests quarantine. Default: none;\nmail that a milter wants to quarantine is refused")
 	f.milters.Fields = []string{"address", "down"}
 	fs.Var(&f.milters, p+"milters", "`address` of a milter, as 127.0.0.1:8891 or the path of a Unix socket. While it fails, mail is deferred,\nor with down=accept accepted. Repeat the flag for more milters, in their order. Default: none")
 }
@@ -106,13 +106,13 @@ func (f *Filters) defineClients(fs *flag.FlagSet) {
 	fs.DurationVar(&f.greylist.window, p+"greylist.window", 0, "`time` within which the client must try again; default 48h")
 	fs.IntVar(&f.greylist.knownAfter, p+"greylist.known-after", 0, "`number` of accepted senders and recipients after which a client network is not delayed; default 5,\n-1 for never")
 	f.rates.Fields = []string{"by", "messages", "recipients", "per"}
-	fs.Var(&f.rates, p+"rates", "`limit`, as \"address; messages=100; per=1h\": by what mail is counted (address or network of the\nclient, sender, sender-domain), and how many messages or recipients are accepted in which time.\nRepeat the flag for more limits. Default: none")
+	fs.Var(&f.rates, p+"rates", "`limit`, as \"address; messages=100; per=1h\": what counts together (address or network of the\nclient, sender, sender-domain), and how many messages or recipients are accepted in this time.\nRepeat the flag for more limits. Default: none")
 	r := &f.reputation
-	fs.IntVar(&r.blockLevel, p+"reputation.block-level", 0, "bad reputation, a `level` from 1 to 9, from which a client is refused, as 7; default: no reputation")
+	fs.IntVar(&r.blockLevel, p+"reputation.block-level", 0, "`level` of bad reputation, from 1 to 9, from which a client is refused, as 7; default: no reputation")
 	fs.DurationVar(&r.blockTime, p+"reputation.block-time", 0, "`time` for which the client is refused; default 24h")
 	fs.IntVar(&r.minPoints, p+"reputation.min-points", 0, "`number` of points, about one for a message, before a client has a reputation; default 20")
-	fs.DurationVar(&f.tarpit.delay, p+"tarpit.delay", 0, "`time` by which each refusal of a session is answered later than the one before, as 5s;\ndefault: no delay")
-	fs.DurationVar(&f.tarpit.max, p+"tarpit.max", 0, "longest such `time`; default 30s")
+	fs.DurationVar(&f.tarpit.delay, p+"tarpit.delay", 0, "`time` by which the delay of the reply grows with each refusal in a session, as 5s;\ndefault: no delay")
+	fs.DurationVar(&f.tarpit.max, p+"tarpit.max", 0, "longest `time` of this delay; default 30s")
 	fs.Var(&f.exempt, p+"exempt", "`networks` of clients that the filters for spam and the limits do not apply to. Virus scan,\nattachments and rules still apply. Default: none")
 	fs.StringVar(&f.state, p+"state", "", "`folder` where the greylist and the reputation are kept over a restart; default: filters in the\nfolder of -spool")
 }

@@ -43,7 +43,7 @@ func TestWrongSettings(t *testing.T) {
 		"scan.mark-subject: [SPAM]\nscan.spamassassin: /x":                    ":3: filters.scan.mark-subject: has no effect without filters.scan.mark-level",
 		"scan.mark-subject: [\rX]\nscan.mark-level: 5\nscan.spamassassin: /x": ":3: filters.scan.mark-subject: ",
 		"scan.quarantine-level: 5\nscan.spamassassin: /x":                     ":3: filters.scan.quarantine-level: has no effect without filters.quarantine",
-		"quarantine: q@example.com":                                           ":3: filters.quarantine: nothing sends mail there",
+		"quarantine: q@example.com":                                           ":3: filters.quarantine: has no effect: no milter",
 		"quarantine: nowhere\nscan.rspamd: /x":                                `:3: filters.quarantine: "nowhere" is not an address`,
 		"milters: x":                                                          `:3: filters.milters[0].address: "x" is neither`,
 		"milters: /x | /y; down=sometimes":                                    `:3: filters.milters[1].down: "sometimes" is not one of defer, accept`,

@@ -19,8 +19,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/policy/gateway"
 )
 
-// A state is what the filters know about clients. All rules of a gateway, before and
-// after a reload, share it.
+// A state has what the filters know about clients. The rules before and after a reload
+// share it.
 type state struct {
 	mu  sync.Mutex // guards the fields below. Build and apply, which do not run at the same time, read them without it
 	dir string
@@ -136,7 +136,8 @@ func (s *state) saveAll() error {
 	return errors.Join(errs...)
 }
 
-// saveInterval is the time between two saves: what a crash may lose.
+// saveInterval is the time between two saves. A crash loses what has changed since the
+// last one.
 const saveInterval = 5 * time.Minute
 
 // run saves the state regularly until ctx ends.

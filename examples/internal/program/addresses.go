@@ -50,8 +50,8 @@ func isAny(host string) bool {
 	return host == "" || err == nil && ip.IsUnspecified()
 }
 
-// checkFolders reports folders that are files, and one folder with two uses: what is
-// written there as bad mail would be sent again.
+// checkFolders reports folders that are files, and folders that two settings have. For
+// example, mail in a folder of both -bad-mail and -pickup would be sent again.
 func (k *Kit) checkFolders() {
 	used := make(map[string]string)
 	for _, f := range []struct{ setting, path string }{{"spool", k.Spool}, {"pickup", k.Pickup}, {"replay", k.Replay}, {"bad-mail", k.BadMail}} {

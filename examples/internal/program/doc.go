@@ -22,14 +22,14 @@
 //
 // A setting has one name on the command line and in the file. A gateway with many
 // settings groups them in sections: -filters.spf is the setting spf in the section
-// filters of the file. A setting whose values have fields is a [Records]. A fault names
+// filters of the file. A setting whose values have fields is a [Records]. An error names
 // the setting, and its line if it is in the file.
 //
 // # Start, check, reload
 //
-// The settings are read and Build is called at the start, for -check, and again
-// when the process gets SIGHUP or a file that Build has read with the Kit has
-// changed. New sessions and the queue then use the new Rules. Existing sessions
+// A gateway reads its settings and calls Build at the start and for -check. It does so
+// again when the process gets SIGHUP, or when a file that Build has read with the Kit
+// has changed. New sessions and the queue then use the new Rules. Existing sessions
 // continue with the previous ones for ten minutes. If anything is wrong, nothing
 // changes, and the log and the console say which setting is wrong, and its file.
 //

@@ -88,7 +88,7 @@ func (k *Kit) Server(name string) *smtpserver.Server {
 }
 
 // Transport returns an SMTP transport with the protocol log. A reload closes its idle
-// sessions, and it then keeps no sessions any more.
+// sessions; after that, it keeps no idle sessions.
 func (k *Kit) Transport(name string) *smtpclient.Transport {
 	t := k.parts.transport(name)
 	k.transports = append(k.transports, t)
@@ -259,9 +259,10 @@ func (k *Kit) Pressure() *policy.Pressure {
 	return &policy.Pressure{Resources: []policy.Resource{policy.DiskUse(k.parts.spool), policy.QueueLength(k.parts.store)}}
 }
 
-// Keep returns the value that Build keeps under a name. It is zero at first, and each
-// reload gets the same one. It is for state that a reload must not lose. Build must not
-// put settings into it before Rules.Applied: a reload may still fail.
+// Keep returns the value that the gateway keeps under a name: the zero value at first,
+// and the same value in each reload. It is for state that a reload must not lose. Build
+// must not put settings into it before Rules.Applied is called, because a reload may
+// still fail.
 func Keep[T any](k *Kit, name string) *T {
 	if v, ok := k.parts.kept[name].(*T); ok {
 		return v

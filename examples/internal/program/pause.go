@@ -17,7 +17,8 @@ var paused = smtpserver.Agent{Name: "pause", Connect: func(context.Context, *smt
 	return smtpserver.Reject(421, "4.3.2", "Receiving is paused, try again later")
 }}
 
-// pauseServers refuses new clients of the rules if -pause says so.
+// pauseServers makes the servers of the rules refuse new clients if -pause is receiving
+// or all.
 func (k *Kit) pauseServers(r *Rules) {
 	for _, c := range r.Receive {
 		if k.pausesReceiving() {
@@ -26,8 +27,8 @@ func (k *Kit) pauseServers(r *Rules) {
 	}
 }
 
-// pauseQueue applies a change of -pause to the queue. Receiving is paused for the files
-// of -pickup too. was is the previous value.
+// pauseQueue applies a change of -pause to the queue. A pause of receiving also pauses
+// -pickup and -replay. was are the previous settings.
 func (k *Kit) pauseQueue(was *Settings) {
 	ctx, q := context.Background(), k.Queue
 	switch is := k.pausesReceiving(); {

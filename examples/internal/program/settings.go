@@ -57,7 +57,7 @@ func (s *Settings) define(f *flag.FlagSet) {
 	f.BoolVar(&s.Subjects, "log-subjects", true, "write the subjects of messages to the tracking log")
 	f.TextVar(&s.LogLevel, "log-level", slog.LevelInfo, "least important `level` of the log on the standard error: DEBUG, INFO, WARN or ERROR")
 	f.Var(&s.DNS, "dns", "DNS `servers` as host or host:port, separated by commas; default: those of the system")
-	f.BoolVar(&s.DNSSEC, "dnssec", false, "trust the DNS servers to validate DNSSEC, which DANE needs. They must validate, and run on this\nhost or be reached by a secure way: a forged answer would be trusted")
+	f.BoolVar(&s.DNSSEC, "dnssec", false, "trust the DNS servers to validate DNSSEC, which DANE needs. They must validate, and run on this\nhost or be reached over a secure path: the relay would trust a forged answer")
 	f.StringVar(&s.Cert, "cert", "", "PEM `file` with the certificate of this relay, for TLS; needs -key. Both files are read again when they\nchange")
 	f.StringVar(&s.Key, "key", "", "PEM `file` with the key of -cert")
 	f.Var(&s.MaxSize, "max-size", "`size` of the largest message, as 36M; default 36M")
@@ -74,7 +74,7 @@ func (s *Settings) define(f *flag.FlagSet) {
 	f.StringVar(&s.Pickup, "pickup", "", "`folder` whose .eml files are sent; default: none")
 	f.StringVar(&s.Replay, "replay", "", "`folder` whose .eml files, exported from a queue, are sent; default: none")
 	s.Pause = pauses[0]
-	f.Var(Choice(&s.Pause, pauses...), "pause", "what `waits` until the setting changes: none; receiving (new clients get 421 4.3.2, and files of -pickup and\n-replay wait); sending (no delivery begins); or all")
+	f.Var(Choice(&s.Pause, pauses...), "pause", "`part` of the relay that is paused until the setting changes: none; receiving (new clients get 421 4.3.2, and files of -pickup and\n-replay wait); sending (no delivery begins); or all")
 	f.BoolVar(&s.RetryNow, "retry-now", false, "try all waiting messages at the start, and not at their next time")
 	f.StringVar(&s.Metrics, "metrics", "", "`address` of a web server with /metrics for Prometheus, /healthz and /readyz, as 127.0.0.1:9025;\ndefault: none")
 	s.Trace.define(f)

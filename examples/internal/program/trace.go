@@ -25,7 +25,7 @@ func (t *trace) define(f *flag.FlagSet) {
 	f.StringVar(&t.Sender, "trace-sender", "", "`address` of the sender whose messages are traced: a copy is written before and after each agent;\n<> for reports; default: none")
 	f.StringVar(&t.Dir, "trace-dir", "", "`folder` of the traces, which have whole messages; default: PipelineTracing in the folder of -logs")
 	f.DurationVar(&t.Duration, "trace-duration", time.Hour, "`time` after which tracing ends by itself")
-	f.Var(&t.Size, "trace-size", "largest `size` of all files in -trace-dir: then tracing ends; default 100M")
+	f.Var(&t.Size, "trace-size", "`size` of all files in -trace-dir at which tracing ends; default 100M")
 }
 
 // tracer returns a Tracer with the settings.
@@ -46,7 +46,7 @@ func (k *Kit) checkTrace() {
 	}
 }
 
-// tracing traces while the gateway runs: a reload changes it, and the console can.
+// tracing traces messages while the gateway runs. A reload or the console changes it.
 type tracing struct {
 	pipetrace.Switch
 	settings atomic.Pointer[Settings] // in use

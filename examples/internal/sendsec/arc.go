@@ -24,8 +24,8 @@ func (a *ARC) Define(f *flag.FlagSet, prefix string) {
 
 // Use checks the setting and adds ARC to a gate for received mail. signer is that of
 // DKIM.Use. The chain is verified after the agents that gate.MailAuth has already, and
-// the set is added after those that gate.Outbound has already. Its results are those of
-// SPF, DKIM and DMARC, if their agents run before.
+// the set is added after those that gate.Outbound has already. It contains the results
+// of SPF, DKIM and DMARC if their agents run before.
 func (a *ARC) Use(k *program.Kit, gate *policy.Gate, signer *Signer) {
 	if a.mode != "none" {
 		gate.MailAuth = append(gate.MailAuth, (&arc.Verifier{Resolver: k.Resolver}).Agent())

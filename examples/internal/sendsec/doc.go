@@ -22,8 +22,8 @@
 //		...
 //	}
 //
-// Each method Use reports settings that cannot work to the Kit. A reload can change
-// all of them. What was fetched and counted stays: the MTA-STS policies are in the
-// folder mta-sts of -spool, and the counts for reports that are not sent yet are, while
-// the gateway does not run, in the file PREFIXtls-reports.json there.
+// Each method Use reports to the Kit the settings that cannot work. A reload can change
+// all of these settings. It keeps what was fetched and counted. The MTA-STS policies are
+// in the folder mta-sts of -spool. While the gateway does not run, the counts for the
+// next TLS reports are in the file PREFIXtls-reports.json of -spool.
 package sendsec

@@ -28,7 +28,7 @@ func (i *Internet) Define(f *flag.FlagSet, prefix string) {
 	i.prefix = prefix
 	f.BoolVar(&i.mtaSTS, prefix+"mta-sts", false, "apply the MTA-STS policies of the recipients' domains. They are fetched by HTTPS")
 	f.BoolVar(&i.dane, prefix+"dane", false, "apply the TLSA records of the recipients' hosts (DANE); needs -dnssec")
-	f.StringVar(&i.reports, prefix+"tls-reports", "", "`address` that sends a report about TLS each day to the domains that request one; its domain needs a\nDKIM key; default: no reports")
+	f.StringVar(&i.reports, prefix+"tls-reports", "", "sender `address` of the daily reports about TLS to the domains that request them; its domain needs a\nDKIM key; default: no reports")
 	f.StringVar(&i.organization, prefix+"tls-reports-organization", "", "`name` of the organization in the reports; default: the domain of the address")
 }
 
@@ -58,7 +58,7 @@ func (i *Internet) Use(k *program.Kit, c *routing.Connector, r *program.Rules, s
 	return t
 }
 
-// check checks the settings. What a domain publishes has no effect at some TLS levels.
+// check checks the settings. MTA-STS and DANE have no effect at some TLS levels.
 func (i *Internet) check(k *program.Kit, c *routing.Connector, signer *Signer) {
 	l := level(c)
 	if l != smtpclient.TLSOpportunistic && l != smtpclient.TLSEncrypt {

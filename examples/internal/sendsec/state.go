@@ -10,7 +10,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpclient/mtasts"
 )
 
-// A state is what a reload does not replace: the policies that were fetched and the
+// A state has what a reload does not replace: the policies that were fetched and the
 // sessions that were counted.
 type state struct {
 	policies *mtasts.Cache
@@ -34,7 +34,7 @@ func stateOf(k *program.Kit, prefix string) *state {
 	return s
 }
 
-// use applies settings. The connectors have got theirs with the routing table.
+// use applies settings to the reports. The routing table has those of the connectors.
 func (s *state) use(i *Internet) { s.inUse.Store(i) }
 
 // refresh fetches the policies of MTA-STS again before they expire, until ctx ends.

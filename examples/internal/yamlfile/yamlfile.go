@@ -67,7 +67,7 @@ func (r *reader) mapping(prefix string, n *yaml.Node) []program.Setting {
 			continue
 		}
 		one := program.Setting{Name: prefix + key.Value, Line: key.Line}
-		// Two settings with one name are found by their user. Two sections would become one.
+		// The caller finds two settings with one name. Two sections would become one section.
 		if first := seen[key.Value]; first > 0 && value.Kind == yaml.MappingNode {
 			r.fault(key.Line, one.Name, fmt.Sprintf("is set twice, also in line %d", first))
 			continue

@@ -14,7 +14,7 @@ import (
 )
 
 // A PrimarySource knows the primary addresses of mailboxes. It must be safe for
-// concurrent use and must limit its own time. *ldap.Primary in policy/ldap is one.
+// concurrent use and must limit its own time. *ldap.Primary in policy/ldap implements it.
 type PrimarySource interface {
 	// Primary returns the primary address of the mailbox that has the address, or
 	// "" if no mailbox has it. The error means that the source cannot answer at
@@ -24,12 +24,13 @@ type PrimarySource interface {
 
 // Primary replaces the addresses of senders by the primary addresses of their
 // mailboxes, in the same places as Outbound. So replies go to the primary address,
-// whichever address a program of the user has written. Recipients do not change: mail
+// also if the user's mail program has written another one. Recipients do not change: mail
 // for any address of a mailbox is delivered as it is.
 //
 // If the source cannot answer, the message is deferred (451 4.3.0), because it would
-// leave with the wrong address. An address that several mailboxes have stays. So does
-// one whose primary address needs SMTPUTF8 in a message without it.
+// leave with the wrong address. An address that several mailboxes have does not
+// change. In a message without SMTPUTF8, an address whose primary address needs SMTPUTF8
+// does not change either.
 type Primary struct {
 	// Source finds the primary addresses. It must be set.
 	Source PrimarySource

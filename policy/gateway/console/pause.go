@@ -23,12 +23,12 @@ type pausable struct {
 // pausables are the parts by their names.
 var pausables = map[string]pausable{
 	"receiving": {
-		pause: "Pause receiving", pauseText: "New mail is refused with 451 4.3.2, and its senders try again. The mail in the queue is delivered. It lasts until it is ended, at most until the relay ends.",
+		pause: "Pause receiving", pauseText: "New mail is refused with 451 4.3.2, and its senders try again. The mail in the queue is delivered. The pause lasts until an operator ends it, or until the relay stops.",
 		resume: "Receive again", resumeText: "New mail is accepted.",
 		is: func(s queue.State) bool { return s.Frozen }, begin: (*queue.Queue).Freeze, end: (*queue.Queue).Thaw,
 	},
 	"sending": {
-		pause: "Pause sending", pauseText: "No delivery begins; those in progress continue. New mail is accepted and waits. It lasts until it is ended, at most until the relay ends.",
+		pause: "Pause sending", pauseText: "No delivery begins; those in progress continue. New mail is accepted and waits. The pause lasts until an operator ends it, or until the relay stops.",
 		resume: "Send again", resumeText: "The mail in the queue is delivered.",
 		is: func(s queue.State) bool { return s.Paused }, begin: (*queue.Queue).Pause, end: (*queue.Queue).Continue,
 	},

@@ -61,7 +61,7 @@ func planTracing(x *call, p tracingParams) (*plan, error) {
 	}
 	return &plan{
 		Title: "Trace the messages of " + sender, Count: 1, Things: "sender", Back: "/tracing",
-		Text: "Copies of the whole messages are written on the host of the relay, for its operators. If another sender is traced now, that ends.",
+		Text: "Copies of the whole messages are written on the host of the relay, for its operators. If another sender is traced now, its tracing ends.",
 		do: func(context.Context) (int, error) {
 			if err := x.console.Tracing.Start(sender, d); err != nil {
 				return 0, refuse(http.StatusConflict, "Tracing cannot start: "+inert(strings.TrimPrefix(err.Error(), "pipetrace: "))+".")
