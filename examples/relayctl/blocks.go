@@ -14,7 +14,7 @@ var blocksCommand = command{
 	summary: "list the clients that are refused because of their reputation, or end such a block",
 	details: `
 "blocks end ADDRESS" ends the block of a client, or of all clients in a network
-(192.0.2.0/24). The relay then knows nothing of how they behaved.`,
+(192.0.2.0/24). The relay also forgets how they behaved.`,
 	define: func(fs *flag.FlagSet) action {
 		by := confirms(fs)
 		address := fs.String("address", "", "only blocks in this IP `address` or network, for example 192.0.2.0/24")

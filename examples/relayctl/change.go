@@ -33,7 +33,7 @@ type confirmation struct {
 
 func confirms(fs *flag.FlagSet) *confirmation {
 	c := &confirmation{}
-	fs.BoolVar(&c.yes, "yes", false, "do it; without it, show what would change")
+	fs.BoolVar(&c.yes, "yes", false, "make the change; without -yes, show what would change")
 	fs.StringVar(&c.reason, "reason", "", "why, a `text` for the audit log; -yes needs it")
 	return c
 }

@@ -133,11 +133,15 @@ func help(w io.Writer, args []string) error {
 		if c.details != "" {
 			fmt.Fprintf(w, "\n%s\n", strings.TrimSpace(c.details))
 		}
-		fmt.Fprintln(w, "\nFlags:")
 		fs := flag.NewFlagSet(c.name, flag.ContinueOnError)
 		fs.SetOutput(w)
 		c.define(fs)
-		fs.PrintDefaults()
+		has := false
+		fs.VisitAll(func(*flag.Flag) { has = true })
+		if has {
+			fmt.Fprintln(w, "\nFlags:")
+			fs.PrintDefaults()
+		}
 		if !c.local {
 			fmt.Fprintln(w, "\nThe flags of the connection: see \"relayctl help\".")
 		}
@@ -147,7 +151,7 @@ func help(w io.Writer, args []string) error {
 	for _, c := range commands() {
 		fmt.Fprintf(w, "  %-11s %s\n", c.name, c.summary)
 	}
-	fmt.Fprintln(w, "  help       explain a command\n\nFlags of the connection and the output, which all commands have:")
+	fmt.Fprintln(w, "  help        explain a command\n\nFlags of the connection and the output, which all commands have:")
 	fs := flag.NewFlagSet("relayctl", flag.ContinueOnError)
 	fs.SetOutput(w)
 	new(connection).define(fs, func(string) string { return "" })

@@ -20,7 +20,7 @@ It is tested against the message tracking log. Nothing is sent or changed.`,
 		p := parameters{Values: url.Values{}}
 		p.times(fs,
 			"since: the mail since this `time`: 2026-11-28T23:00:00Z, or 2h for two hours ago\n(default 24 hours before -until)",
-			"until: the mail until this `time`, in the same forms (default now)")
+			"until: the mail until this `time`, in the forms of -since (default now)")
 		reason := fs.String("reason", "", "why, a `text` for the audit log")
 		return func(ctx context.Context, s *session, args []string) error {
 			if len(args) > 0 {

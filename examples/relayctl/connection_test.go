@@ -123,13 +123,16 @@ func TestUsage(t *testing.T) {
 	}
 }
 
-// Each command explains itself.
+// Each command explains itself, and names only targets that it has.
 func TestHelp(t *testing.T) {
 	for _, c := range commands() {
 		var out strings.Builder
 		status := run(t.Context(), []string{"help", c.name}, &terminal{out: &out, err: &out}, func(string) string { return "" })
 		if status != 0 || !strings.Contains(out.String(), "usage: relayctl "+c.name) || !strings.Contains(out.String(), c.summary) {
 			t.Errorf("help %s: exit status %d\n%s", c.name, status, out.String())
+		}
+		if has := strings.Contains(c.args, "queue|"); has != strings.Contains(out.String(), "queue KEY...") {
+			t.Errorf("help %s: the targets of %q:\n%s", c.name, c.args, out.String())
 		}
 		for line := range strings.Lines(out.String()) {
 			if len(line) > 100 {

@@ -22,7 +22,7 @@ func selects(fs *flag.FlagSet) parameters {
 		"max-size: the size is at most this `number` of bytes")
 	p.times(fs,
 		"since: received at this `time` or later: 2026-11-28T23:00:00Z, or 2h for two hours ago",
-		"before: received before this `time`, in the same forms")
+		"before: received before this `time`, in the forms of -since")
 	fs.Func("label", "the message has the label `key=value`; may be repeated", func(value string) error {
 		if value == "" {
 			return errEmpty

@@ -17,7 +17,7 @@ var nodesCommand = command{
 	details: `
 A node is alive, silent (it has not reported for longer than expected), dead (the
 other nodes have taken over its messages) or stopped. The node that answers has a "*".
-BEAT is how long ago the node has reported that it is alive.`,
+BEAT is how long ago the node last reported that it is alive.`,
 	define: func(*flag.FlagSet) action {
 		return func(ctx context.Context, s *session, args []string) error {
 			if len(args) > 0 {

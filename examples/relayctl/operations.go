@@ -67,6 +67,7 @@ var expireCommand = messageOperation("expire", "expire messages now: their sende
 // messageOperation is an operation that queues do not have.
 func messageOperation(name, summary string) command {
 	c := operation(name, "message|messages|all ...", summary, nil)
+	c.details = messageTargetHelp
 	all := c.define
 	c.define = func(fs *flag.FlagSet) action {
 		do := all(fs)

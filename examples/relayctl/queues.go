@@ -14,7 +14,7 @@ var queuesCommand = command{
 	details: `
 DESTINATION selects next hops; * matches any text. The column KEY has the key
 that other commands take. IN and OUT are messages per minute. HELD BY is the limit
-that holds the mail back, and ERROR is the last error.`,
+because of which the mail waits, and ERROR is the last error.`,
 	define: func(fs *flag.FlagSet) action {
 		p := newParameters(fs,
 			"status: only next hops with this `status`: ready, active, retry, connecting,\nsuspended, scheduled or aside",

@@ -14,7 +14,7 @@ var sessionsCommand = command{
 	details: `
 The column SIDE is "in" for the sessions with clients, and "out" for those with the
 hosts that get mail. "sessions end ID" ends one session: a message that the relay has
-received completely still gets its reply, and another one is tried again.`,
+received completely still gets its reply. Other messages are sent again later.`,
 	define: func(fs *flag.FlagSet) action {
 		by := confirms(fs)
 		p := newParameters(fs,

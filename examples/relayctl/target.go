@@ -8,12 +8,21 @@ import (
 )
 
 // targetHelp explains the arguments of the commands that change queues or
-// messages.
-const targetHelp = `
-The arguments select what is changed:
+// messages, and messageTargetHelp those of the commands that change only messages.
+const (
+	targetHelp        = targetsBegin + queueHelp + targetsEnd
+	messageTargetHelp = targetsBegin + targetsEnd
+)
 
+const targetsBegin = `
+The arguments select what is changed:
+`
+
+const queueHelp = `
   queue KEY...        next hops, with their keys from "relayctl queues"
-  queue DEST...       next hops with mail, by destination; * matches any text
+  queue DEST...       next hops with mail, by destination; * matches any text`
+
+const targetsEnd = `
   message ID...       messages
   messages [flags]    all messages that match the flags
   all                 all messages

@@ -17,7 +17,7 @@ On a terminal, the overview is shown again every -interval, until it is
 interrupted. Otherwise it is printed once. With -json it is one document per line.`,
 	define: func(fs *flag.FlagSet) action {
 		interval := fs.Duration("interval", 2*time.Second, "the time between two overviews")
-		n := fs.Int("n", -1, "end after this `number` of overviews; 0 means never\n(default 0 on a terminal, otherwise 1)")
+		n := fs.Int("n", -1, "end after this `number` of overviews; 0 means never;\n-1 means 0 on a terminal, otherwise 1")
 		return func(ctx context.Context, s *session, args []string) error {
 			switch {
 			case len(args) > 0:

@@ -24,7 +24,7 @@ matches any characters. The newest entry comes first.`,
 			"event: the `event`, for example RECEIVE, SEND, DEFER or FAIL")
 		p.times(fs,
 			"since: at this `time` or later: 2026-11-28T23:00:00Z, or 2h for two hours ago",
-			"until: until this `time`, in the same forms")
+			"until: until this `time`, in the forms of -since")
 		limit := fs.Int("limit", 100, "the maximum `number` of entries; 0 means all")
 		return func(ctx context.Context, s *session, args []string) error {
 			switch {

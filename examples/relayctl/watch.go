@@ -27,7 +27,7 @@ the lines so far come first, and the command ends with the session.`,
 			p.Set("id", id)
 			return nil
 		})
-		long := fs.Duration("for", 0, "end after this time; 0 means when it is interrupted")
+		long := fs.Duration("for", 0, "end after this time; 0 means only at an interrupt")
 		return func(ctx context.Context, s *session, args []string) error {
 			switch {
 			case len(args) > 0:
