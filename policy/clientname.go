@@ -30,8 +30,8 @@ const (
 
 // ClientName checks the names of clients: whether the address of the client has
 // a reverse-DNS (PTR) name, whether such a name resolves back to the address,
-// and whether the client greets with it. Each rule has an action of its own; the
-// zero value does nothing. It decides at RCPT, so that the client can
+// and whether the client greets with it. Each rule has its own action. The zero
+// value does nothing. It decides at RCPT, so that the client can
 // authenticate first. It skips sessions that have the right BypassAntiSpam.
 //
 // A DNS server that does not answer is not a missing name. If a rule could
@@ -49,7 +49,7 @@ type ClientName struct {
 	// the names resolves to the address. The replies are those of NoPTR.
 	Unconfirmed NameAction
 	// Helo applies to a client whose HELO name is not one of its confirmed PTR
-	// names. The address literal of the client itself is accepted. The reply is
+	// names. An address literal with the client's own address is accepted. The reply is
 	// 450 4.7.1 or 550 5.7.1.
 	Helo NameAction
 	// HeloForward accepts also a HELO name that resolves to the client's address.

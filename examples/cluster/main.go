@@ -25,8 +25,9 @@
 //	                    │
 //	                PostgreSQL (primary, standby)
 //
-// SIGHUP reads the certificate again. SIGTERM or SIGINT stops a node. Active sessions and delivery attempts may finish
-// within 8 seconds. The other nodes deliver what waits.
+// SIGHUP reads the certificate again. SIGTERM or SIGINT stops a node. Active sessions
+// and delivery attempts may finish within 8 seconds. The other nodes deliver the
+// messages that wait.
 package main
 
 import (

@@ -4,7 +4,7 @@
 //
 //   - With -method atrn (RFC 2645) it logs in, and the mail comes over the same
 //     connection. It needs no listener, no fixed address and no open port in the
-//     firewall. With -method turn (RFC 821) it is the same for old providers.
+//     firewall. -method turn (RFC 821) does the same with old providers.
 //   - With -method etrn (RFC 1985) the provider connects to -listen.
 //
 // With -listen and -allow, the hosts of the office send their mail to the
@@ -24,8 +24,8 @@
 //
 // The other side is the command provider.
 //
-// SIGUSR1 says that the line to the provider is up: the relay requests mail, and
-// sends the mail that waits, at once.
+// On SIGUSR1, the relay requests mail and sends the mail that waits, at once. Send
+// it when the line to the provider is up.
 //
 // SIGTERM or SIGINT stops the relay. Active sessions and delivery attempts may
 // finish within 8 seconds. Waiting messages stay in the spool.

@@ -17,7 +17,7 @@
 //	the internet                 edge                      the organization
 //
 //	                 ┌──────────────────────────┐
-//	strangers ──▶ :25│ internet ─▶ filters ─┐   │ -- ──┬──▶ 10.0.0.5
+//	  clients ──▶ :25│ internet ─▶ filters ─┐   │ -- ──┬──▶ 10.0.0.5
 //	                 │                      ├─▶ spool ──┴──▶ 10.0.0.6
 //	MX hosts ◀── * ──│ organization ────────┘   │
 //	                 └──────▲───────────────────┘

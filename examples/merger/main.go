@@ -1,6 +1,6 @@
 // Command merger is the gateway of two organizations that merge. Each has its
-// own mail system. The two systems are called "ours" and "theirs". When the
-// merger progresses, restart the gateway with another value of -share:
+// own mail system. The two systems are called "ours" and "theirs". As the
+// merger progresses, change -share; a reload is enough:
 //
 //   - none: two domains. Mail for each domain goes to its own system.
 //   - names: users of their system get addresses in our domain too. The file of

@@ -7,8 +7,8 @@
 //     itself, so that no report about spam goes to a forged sender.
 //   - From the bridgehead it accepts mail for any domain and delivers it by MX.
 //
-// While the bridgehead is down, its mail waits. When disk space runs short, mail
-// from the internet is deferred first.
+// While the bridgehead is down, its mail waits. When the disk is nearly full, mail
+// from the internet is deferred before mail from the bridgehead.
 //
 //	perimeter -listen :25 -domains example.com,example.org -bridgehead 10.1.0.25 \
 //		-recipients /etc/relay/recipients -spool /var/spool/relay

@@ -45,7 +45,7 @@ func parseCustomers(text string) (all []customer, err error) {
 		}
 		// Two customers with one domain could request each other's mail.
 		if slices.Contains(c.domains, "") {
-			return nil, fmt.Errorf("line %d: a domain is empty: a comma too many", n)
+			return nil, fmt.Errorf("line %d: a domain is empty: is there a comma too many?", n)
 		}
 		names := []string{"account " + c.account}
 		for _, d := range c.domains {

@@ -8,9 +8,9 @@
 //     port. The obsolete TURN (RFC 821) does the same, for all domains of the
 //     customer.
 //
-// A customer logs in over TLS and gets only its own mail; without a login there is
-// neither ATRN nor TURN. It may also send mail
-// to any domain, from addresses in its own domains.
+// A customer logs in over TLS and gets only its own mail. Without a login, ATRN and
+// TURN are refused. A customer may also send mail to any domain, from addresses in its
+// own domains.
 //
 //	provider -customers /etc/relay/customers -cert /etc/relay/cert.pem -key /etc/relay/key.pem \
 //		-spool /var/spool/relay

@@ -9,7 +9,7 @@
 //	     ▲                            │
 //	     └──── SELECT ──── database ◀─┘ FinalResults
 //
-// The table contains each recipient that has ended, even if the relay was killed.
+// The table contains each recipient with a final result, even if the relay was killed.
 // While the database is not available, mail is still delivered, and the queue keeps
 // the results.
 //

@@ -27,9 +27,9 @@ const (
 )
 
 func (a *alarm) define(f *flag.FlagSet) {
-	f.Var(&a.command, "alarm-command", "`program` that is run, without a shell, when no mail gets through; repeat the flag for its\narguments. Its input is a line with the reason")
-	f.StringVar(&a.url, "alarm-url", "", "http or https `URL` that gets the reason by POST, as JSON with the field text, when no mail\ngets through")
-	f.DurationVar(&a.after, "alarm-after", defaultAfter, "`age` of the oldest waiting message at which no mail gets through")
+	f.Var(&a.command, "alarm-command", "`program` that is run, without a shell, when the alarm is raised; repeat the flag for its\narguments. Its input is a line with the reason")
+	f.StringVar(&a.url, "alarm-url", "", "http or https `URL` that gets the reason by POST, as JSON with the field text, when the alarm\nis raised")
+	f.DurationVar(&a.after, "alarm-after", defaultAfter, "`age` of the oldest waiting message from which the alarm is raised")
 	f.DurationVar(&a.every, "alarm-every", defaultEvery, "shortest `time` between two alarms")
 }
 

@@ -4,7 +4,7 @@
 // It accepts mail only from the networks of -allow, and refuses all other
 // clients. It sends mail to an upstream server, to which it can log in with a
 // password or with OAuth, or by MX. It accepts the deviations of old
-// machines, each by a flag, and calls for help when no mail gets through.
+// machines, each by a flag, and raises an alarm when no mail gets through.
 //
 //	smarthost -listen 10.1.0.25:25 -allow 10.1.0.0/16 -upstream smtp.example.net:587 \
 //		-user relay@example.com -password-file /etc/relay/password -spool /var/spool/relay

@@ -26,8 +26,8 @@
 //     directory has for their mailboxes, such as ldap.Primary.
 //   - [Complete] adds a domain to addresses that have none.
 //
-// Except by Mailbox, only the addresses themselves change. Display names, comments and folding
-// around them stay byte for byte the same. Received and Message-ID fields and
+// Except by Mailbox, only the addresses themselves change. Display names, comments and
+// folding around them stay byte for byte the same. Received and Message-ID fields and
 // enclosed messages also stay the same. A change breaks a DKIM signature that
 // covers the field, so sign after rewriting.
 //

@@ -29,8 +29,8 @@ func (f rewriter) fields(h *smtpserver.Header, names []string) error {
 
 // addresses rewrites the addresses in a list (RFC 5322, 3.4 and 4.4). It also
 // rewrites addresses in display names without quotes, where some programs look
-// for the mailbox. Everything else does not change, also not addresses in quoted
-// names and comments. In a value that cannot be parsed, everything that looks
+// for the mailbox. Nothing else changes, not even addresses in quoted names and
+// comments. In a value that cannot be parsed, everything that looks
 // like an address is rewritten.
 func (f rewriter) addresses(value string) (string, bool) {
 	list, _ := header.Addresses(value)
@@ -50,8 +50,7 @@ func (f rewriter) addresses(value string) (string, bool) {
 	return out.String(), true
 }
 
-// errAuthor refuses a From field that cannot be parsed and therefore not be
-// rewritten.
+// errAuthor refuses a From field that cannot be parsed, and so cannot be rewritten.
 var errAuthor = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 6, 0}, Message: "The From field cannot be parsed"}
 
 // checkFrom refuses a From field that cannot be parsed.

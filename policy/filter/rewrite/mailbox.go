@@ -22,9 +22,9 @@ import (
 // field that is missing, repeated or malformed is replaced too: the message is not
 // refused.
 //
-// Senders of Keep do not change. If either the reverse-path or the author is one of
-// them, the other is replaced by it, and not by Address, because the account that
-// may send as one of them may not always send as another.
+// Senders of Keep do not change. If only the reverse-path or only the author is one
+// of them, it replaces the other one, instead of Address: the account that may send as
+// this sender may have no right to send as Address.
 type Mailbox struct {
 	address string
 	keep    map[string]bool // addresses, domains and "*.domain", as canonical returns them
