@@ -399,7 +399,10 @@ func TestRetryOfReleasedMail(t *testing.T) {
 		}
 		retry()
 		b.after(2 * time.Second)
-		if got := c.taken(); got != "b: bob@example.net" {
+		// The first node makes the mail due, and then tells the others of the retry. If b
+		// has begun an attempt by then, it makes another one: it does not know that the
+		// attempt in progress is a part of this retry.
+		if got := c.taken(); got != "b: bob@example.net" && got != "b: bob@example.net bob@example.net" {
 			t.Errorf("after another retry: %q", got)
 		}
 		b.after(time.Minute)

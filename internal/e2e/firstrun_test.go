@@ -18,7 +18,7 @@ import (
 func TestFirstRuns(t *testing.T) {
 	peers.Need(t, "swaks")
 	peers.Need(t, "openssl")
-	for _, gateway := range []string{"smarthost", "dualhomed", "bridgehead", "perimeter", "provider", "merger", "submission", "edge", "customhook"} {
+	for _, gateway := range []string{"smarthost", "dualhomed", "bridgehead", "perimeter", "provider", "customer", "merger", "submission", "edge", "customhook"} {
 		t.Run(gateway, func(t *testing.T) {
 			dir := t.TempDir()
 			f := firstRun{t: t, gateway: gateway}
