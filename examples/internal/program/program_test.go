@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -349,18 +350,28 @@ func TestRetryNow(t *testing.T) {
 	p.Stop(t)
 }
 
-// The files in the pickup folder are sent. The queue's logs are in the folder of
-// -logs.
+// Files in the folders of -pickup and -replay are sent: the envelope of the first is in To
+// and Cc, that of the second in the fields of an export.
 func TestPickup(t *testing.T) {
 	t.Parallel()
-	pickup := t.TempDir()
-	w := newWorld(t, "pickup: "+pickup)
-	w.write(filepath.Join(pickup, "x.tmp"), "From: a@example.com\nTo: b@example.com\nSubject: from a file\n\nhello\n")
-	if err := os.Rename(filepath.Join(pickup, "x.tmp"), filepath.Join(pickup, "x.eml")); err != nil {
-		t.Fatal(err)
+	pickup, replay := t.TempDir(), t.TempDir()
+	w := newWorld(t, "pickup: "+pickup, "replay: "+replay)
+	put := func(folder, text string) {
+		t.Helper()
+		file := filepath.Join(folder, "x.tmp")
+		w.write(file, text)
+		if err := os.Rename(file, filepath.Join(folder, "x.eml")); err != nil {
+			t.Fatal(err)
+		}
 	}
+	put(pickup, "From: a@example.com\nTo: b@example.com\nSubject: from a file\n\nhello\n")
 	if m := w.server.Inbox.Next(t); !strings.Contains(m.Text, "Subject: from a file") {
 		t.Errorf("the server received\n%s", m.Text)
+	}
+	put(replay, "X-Sender: <a@example.com>\r\nX-Receiver: <c@example.com>\r\nX-EndOfInjectedXHeaders: 1\r\n"+
+		"From: a@example.com\r\nTo: b@example.com\r\nSubject: exported\r\n\r\nhello\r\n")
+	if m := w.server.Inbox.Next(t); !strings.Contains(m.Text, "Subject: exported") || !slices.Equal(m.To(), []string{"c@example.com"}) {
+		t.Errorf("the server received for %q\n%s", m.To(), m.Text)
 	}
 	w.p.Stop(t)
 	logs, err := filepath.Glob(filepath.Join(filepath.Dir(w.config), "spool", "logs", "tracking", "MSGTRK*.log"))
