@@ -209,7 +209,7 @@ func errorCode(r io.Reader) string {
 	return e.Error.Code
 }
 
-// requestID returns the identifier that the support of Microsoft asks for.
+// requestID returns the identifier of the request, for Microsoft's support.
 func requestID(h http.Header) string {
 	id := h.Get("request-id")
 	if len(id) != 36 || strings.ContainsFunc(id, func(r rune) bool { return !strings.ContainsRune("0123456789abcdef-", r) }) {

@@ -29,8 +29,8 @@ var errNoMailRead = errors.New("graph: Sent Items cannot be read (403): grant th
 
 // search reports which of the recipients an item in Sent Items names. It ends when
 // all are found. If Mail.Read is not granted, none is found, and the error is nil: the
-// relay must not keep the message for ever. Any other error means that the others may
-// have the message.
+// relay must not keep the message forever. Any other error means that the remaining
+// recipients may have the message.
 func (a *attempt) search(ctx context.Context, id string, rcpts []*queue.Recipient, n searches) (sent []bool, err error) {
 	sent = make([]bool, len(rcpts))
 	end, pause := time.Now().Add(a.t.searchTime()), min(firstPause, a.t.searchTime()/8)

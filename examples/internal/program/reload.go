@@ -36,9 +36,9 @@ type reloader struct {
 	expired bool   // the log has the expiry of the certificate in use
 }
 
-// lookInterval is the time between two looks at the files. A file that has changed
-// must not have changed at the next look, so that one that is being written is not
-// read.
+// lookInterval is the time between two checks of the files. A changed file is read
+// when the next check finds that it has not changed again. So a file is not read while
+// it is written.
 const lookInterval = 5 * time.Second
 
 // run reloads for each SIGHUP, and when files have changed, until ctx ends.

@@ -47,8 +47,8 @@ type Status struct {
 	Ended        string // why tracing has ended; empty while it runs
 }
 
-// Start starts tracing. If tracing runs already, that ends. Tracing ends by itself at
-// the limits of the Tracer. Start returns an error if a setting is invalid, if the
+// Start starts tracing. If tracing runs already, the previous tracing ends.
+// Tracing ends by itself at the limits of the Tracer. Start returns an error if a setting is invalid, if the
 // directory cannot be read, or if it has as many bytes as Tracer.MaxDir allows; then
 // nothing changes.
 func (s *Switch) Start(sender string, duration time.Duration) error {
