@@ -67,7 +67,7 @@ var actions = []string{"ignore", "tag", "delay", "defer", "refuse"}
 func (c *clientNames) define(f *flag.FlagSet) {
 	const section = "filters.client-name."
 	c.noPTR, c.unconfirmed, c.helo = "ignore", "ignore", "ignore"
-	f.Var(program.Choice(&c.noPTR, actions...), section+"no-ptr", "`action` if the address of the client has no PTR record: ignore, tag (add X-Client-Name to the header),\ndelay (and wait before the first RCPT), defer (450 4.7.25) or refuse (550 5.7.25)")
+	f.Var(program.Choice(&c.noPTR, actions...), section+"no-ptr", "`action` if the address of the client has no PTR record: ignore, tag (add X-Client-Name to the header),\ndelay (also wait before the first RCPT), defer (450 4.7.25) or refuse (550 5.7.25)")
 	f.Var(program.Choice(&c.unconfirmed, actions...), section+"unconfirmed", "`action` if no PTR name of the client has its address")
 	f.Var(program.Choice(&c.helo, actions...), section+"helo", "`action` if the name in HELO is not a PTR name of the client. RFC 5321 says that this alone is no\nreason to refuse mail: tag or delay is usual")
 	f.BoolVar(&c.heloForward, section+"helo-forward", false, "accept also a name in HELO that has the address of the client")

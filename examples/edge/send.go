@@ -54,8 +54,8 @@ func (c *sendOrganization) define(f *flag.FlagSet) {
 	const section = "send.organization."
 	c.hosts = program.Records{Fields: []string{"host", "weight", "preference", "mx"}}
 	f.Var(&c.hosts, section+"smart-hosts", "`host` of the organization that takes its mail, as 10.0.0.5, mail.example.com:2525 or\n"+
-		"\"10.0.0.5; weight=2; preference=1\"; with mx=true its MX hosts. Repeat it for more hosts. Mail is balanced among those of equal preference\n"+
-		"by their weights (1 to 1000, default 1). Hosts with a higher preference number are used while these are\ndown; required")
+		"\"10.0.0.5; weight=2; preference=1\"; with mx=true its MX hosts. Repeat it for more hosts.\nMail is balanced among those of equal preference "+
+		"by their weights (1 to 1000,\ndefault 1). Hosts with a higher preference number are used while these are down; required")
 	f.TextVar(&c.tls, section+"tls", smtpclient.TLSDefault, "minimum TLS `level` to the organization: none, opportunistic, encrypt, certificate, domain, dane;\n\"default\" is domain with send.organization.user and opportunistic without it")
 	f.StringVar(&c.roots, section+"roots", "", "PEM `file` with the authorities of the certificates of the organization's servers; default: those of\nthe system. It is read again when it changes")
 	f.StringVar(&c.user, section+"user", "", "`account` of this relay at the organization's servers; needs send.organization.password-file")

@@ -19,7 +19,7 @@ type ARC struct {
 func (a *ARC) Define(f *flag.FlagSet, prefix string) {
 	a.name = prefix + "arc"
 	a.mode = "none"
-	f.Var(program.Choice(&a.mode, "none", "check", "seal"), a.name, "`mode` of ARC: none, check (verify the chain of each message, for Authentication-Results), or seal\n(also add a set of this relay to the chain, with the DKIM key; many receivers accept only RSA there)")
+	f.Var(program.Choice(&a.mode, "none", "check", "seal"), a.name, "`mode` of ARC: none, check (verify the chain of each message, for Authentication-Results), or seal\n(also add a set of this relay to the chain, with the DKIM key; many receivers accept only RSA)")
 }
 
 // Use checks the setting and adds ARC to a gate for received mail. signer is that of
