@@ -55,8 +55,8 @@ func (s *submission) Define(f *flag.FlagSet) {
 
 	f.StringVar(&s.users, "users", "", "`file` with the addresses and the limits of accounts; default: each account has the address that is\nits name, and the limits of the other settings")
 	f.StringVar(&s.domain, "domain", "", "`domain` of the address of an account whose name has none: with example.com, the account alice\nhas the address alice@example.com")
-	f.IntVar(&s.perHour.messages, "hourly-messages", 300, "largest `number` of messages that an account may send in an hour; 0: no limit")
-	f.IntVar(&s.perHour.recipients, "hourly-recipients", 1000, "largest `number` of recipients to which an account may send in an hour; 0: no limit")
+	f.IntVar(&s.perHour.messages, "hourly-messages", 300, "maximum `number` of messages that an account may send in an hour; 0: no limit")
+	f.IntVar(&s.perHour.recipients, "hourly-recipients", 1000, "maximum `number` of recipients to which an account may send in an hour; 0: no limit")
 	f.DurationVar(&s.loginDelay, "login-delay", 5*time.Second, "delay of the reply to a wrong password, a `duration` as 5s")
 	f.BoolVar(&s.hideClients, "hide-clients", false, "leave the names and addresses of the users' devices out of the Received field")
 

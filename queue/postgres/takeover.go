@@ -9,11 +9,11 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// A takeover has two steps. The first declares the incarnation dead, unless it has
-// beaten again in the meantime; only one node succeeds. The second frees its messages,
-// in groups. All nodes do this together, and repeat it at each beat: a statement that the
-// dead node sent before may lease messages afterwards. If it leases some when its row is
-// not there any more, a sweep finds them.
+// A takeover has two steps. The first declares the incarnation dead, unless it has sent
+// another heartbeat in the meantime; only one node succeeds. The second frees its
+// messages, in groups. All nodes do this together, and repeat it at each beat: a statement
+// that the dead node sent before may lease messages afterwards. If it leases messages
+// when the row of the node does not exist any more, a sweep finds them.
 
 // takeoverGroup is how many messages one transaction frees.
 const takeoverGroup = 1000
@@ -45,7 +45,7 @@ func (n *node) runTakeover(ctx context.Context) {
 
 const sqlDeclareDead = `update bridgehead.node set state = 'dead' where id = $1 and beat = $2 and state = 'alive'`
 
-// declareDead declares nodes dead that have not beaten since.
+// declareDead declares nodes dead that have sent no heartbeat since.
 func (n *node) declareDead(ctx context.Context, dead []pulse) {
 	for _, p := range dead {
 		var done bool
@@ -69,7 +69,7 @@ const sqlEnded = `select id, name from bridgehead.node n
 
 // sqlUnknown finds the incarnations that have messages and no row. It skips through the
 // indexes from one incarnation to the next. A node leases messages only after its row is
-// committed, so it never finds one that lives.
+// committed, so the statement never finds a living node.
 const sqlUnknown = `
 with recursive leased as (
 	(select node as id from bridgehead.message where node is not null order by node limit 1)
