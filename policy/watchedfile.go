@@ -96,7 +96,7 @@ func (w *watchedFile[T]) look(f fileSource[T], now time.Time, rest time.Duration
 	}
 	switch {
 	case err != nil:
-		w.failed = fmt.Errorf("policy: directory: %w", err)
+		w.failed = fmt.Errorf("policy: %w", err)
 	case content != nil:
 		w.content, w.state, w.failed = content, state, nil
 	default:

@@ -147,7 +147,7 @@ func TestWrongSettingsAreNamed(t *testing.T) {
 	both := "-ours example.com -our-server mail.example.com -recipients " + peers.File(t, "alice\n") + " -theirs example.org -their-server mail.example.org "
 	for args, want := range map[string]string{
 		"":                            "-recipients: is required",
-		"-recipients /nowhere/at/all": "-recipients: directory: stat /nowhere/at/all",
+		"-recipients /nowhere/at/all": "-recipients: stat /nowhere/at/all",
 		"-allow server":               `invalid value "server" for flag -allow: policy: network "server"`,
 		both:                          "-spool: is required",
 		both + "-ldap-limits":         "-ldap-limits: needs -ldap",
@@ -155,7 +155,7 @@ func TestWrongSettingsAreNamed(t *testing.T) {
 		both + "-ldap-route mailHost": "-ldap-route: has no effect without -ldap",
 		both + "-ldap ldaps://dc1":    "-ldap-base: is required",
 		both + "-ldap dc1":            "-ldap: ldap: URL",
-		both + "-aliases " + peers.File(t, "a@example.com:\n"): "-aliases: directory: ",
+		both + "-aliases " + peers.File(t, "a@example.com:\n"): ": line 1: the entry has no members",
 		both + "-theirs= ":                                "-theirs: is required",
 		both + "-share names":                             "-names: is required with -share names",
 		both + "-spool /nowhere/at/all -share so":         `-share: "so" is not none, names`,

@@ -110,7 +110,7 @@ func TestWrongSettingsAreNamed(t *testing.T) {
 		"":                            "-domains: is required",
 		"-domains example.com":        "-bridgehead: is required",
 		"-bridgehead b.example.com":   `invalid value "b.example.com" for flag -bridgehead: not an IP address`,
-		"-recipients /nowhere/at/all": "-recipients: directory: stat /nowhere/at/all",
+		"-recipients /nowhere/at/all": "-recipients: stat /nowhere/at/all",
 		"-domains example.com -bridgehead 10.1.0.25":                                      "-spool: is required",
 		"-domains example.com,exa_mple..com -bridgehead 10.1.0.25 -spool /nowhere/at/all": "connector organization: Spaces[1]",
 	} {
