@@ -110,7 +110,7 @@ func TestErrorsByLine(t *testing.T) {
 		{"listen: 127.0.0.1:2525 => listen: here", "listen: here", `receive.internet.listen: "here" is not an address with a port`},
 		{"[127.0.0.1] # really => [127.0.0.1, 10.0.0.0/33] # really", "10.0.0.0/33", "externally-secured[1]: network \"10.0.0.0/33\": not a prefix"},
 		{"[127.0.0.1] # really => [0.0.0.0/0] # really", "0.0.0.0/0", "that would be an open relay"},
-		{"[127.0.0.1] # really => [] # really", "externally-secured: []", "receive.organization.externally-secured: needs externally-secured or"},
+		{"[127.0.0.1] # really => [] # really", "externally-secured: []", "receive.organization.externally-secured: is required, unless accounts is set"},
 		{"# accounts: /etc/edge/accounts => accounts: /nowhere", "accounts: /nowhere", "receive.organization.accounts: open /nowhere"},
 		{"# accounts: /etc/edge/accounts => accounts: edge.yaml", "accounts: edge.yaml", "passwords are accepted only over TLS"},
 		{"# accounts: /etc/edge/accounts => accounts: edge.yaml", "accounts: edge.yaml", "edge.yaml:15: want name:hash"},

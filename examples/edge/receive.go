@@ -58,7 +58,7 @@ func (c *receiveOrganization) grants(k *program.Kit, srv *smtpserver.Server) (al
 	const section = "receive.organization."
 	k.Require(organizationListen, c.listen != "")
 	if len(c.secured) == 0 && c.accounts == "" {
-		k.Fault(section+"externally-secured", errors.New("needs externally-secured or accounts"))
+		k.Fault(section+"externally-secured", errors.New("is required, unless accounts is set"))
 	}
 	if len(c.secured) > 0 {
 		all = append(all, policy.Grant{To: policy.Clients{Networks: c.secured}, Rights: policy.ExternallySecured})
