@@ -56,7 +56,7 @@ type AliasSource interface {
 //
 // Groups may have groups as members. Each address gets the mail once. A member that
 // leads back to a group is skipped; if nothing else is left, the mail is refused with
-// 550 5.4.6.
+// 550 5.4.6. Groups that are nested deeper than MaxDepth are refused with the same reply.
 //
 // # Groups with an owner
 //

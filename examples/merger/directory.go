@@ -27,7 +27,7 @@ func (l *ldapSettings) define(f *flag.FlagSet) {
 	f.StringVar(&l.bindDN, "ldap-bind-dn", "", "`DN` of the account that may search; default: an anonymous search")
 	f.StringVar(&l.passwordFile, "ldap-password-file", "", "`file` whose first line is the password of -ldap-bind-dn")
 	f.StringVar(&l.roots, "ldap-roots", "", "PEM `file` of the authorities of the LDAP servers' certificates; default: those of the system")
-	f.BoolVar(&l.startTLS, "ldap-start-tls", false, "encrypt ldap:// connections with StartTLS")
+	f.BoolVar(&l.startTLS, "ldap-starttls", false, "begin TLS with StartTLS on ldap:// connections")
 	f.StringVar(&l.filter, "ldap-filter", "", "search `filter`, in which {address}, {local} and {domain} are replaced; default:\n"+ldap.DefaultFilter)
 	f.StringVar(&l.route, "ldap-route", "", "`attribute` that names the system with the mailbox of an entry, as mailHost; default: none")
 	f.Var(&l.ours, "ldap-ours", "further `values` of -ldap-route that mean our system, besides ours, -ours and -our-server")

@@ -183,10 +183,13 @@ func (k *Kit) Aliases(setting, path string) *policy.AliasFile {
 	return f
 }
 
-// Listen parses the address of a listener, for Table.
+// Listen parses the address of a listener, for Table. It reports a fault unless the setting
+// has one already.
 func (k *Kit) Listen(setting, address string) []netip.AddrPort {
 	a, err := ListenAddr(address)
-	k.Fault(setting, err)
+	if !slices.Contains(k.wrong(), setting) {
+		k.Fault(setting, err)
+	}
 	return []netip.AddrPort{a}
 }
 

@@ -12,23 +12,23 @@ var pauses = []string{"none", "receiving", "sending", "all"}
 func (s *Settings) pausesReceiving() bool { return s.Pause == "receiving" || s.Pause == "all" }
 func (s *Settings) pausesSending() bool   { return s.Pause == "sending" || s.Pause == "all" }
 
-// paused refuses new clients.
-var paused = smtpserver.Agent{Name: "pause", Connect: func(context.Context, *smtpserver.Session) error {
-	return smtpserver.Reject(421, "4.3.2", "Receiving is paused, try again later")
-}}
-
-// pauseServers makes the servers of the rules refuse new clients if -pause is receiving
-// or all.
-func (k *Kit) pauseServers(r *Rules) {
-	for _, c := range r.Receive {
-		if k.pausesReceiving() {
-			c.Server.Agents = append(c.Server.Agents, paused)
+// refusePaused makes the servers of the rules refuse new clients while receiving is
+// paused, by -pause or by an administrator.
+func (k *Kit) refusePaused(r *Rules) {
+	paused := smtpserver.Agent{Name: "pause", Connect: func(context.Context, *smtpserver.Session) error {
+		if !k.Queue.State().Frozen {
+			return nil
 		}
+		return smtpserver.Reject(421, "4.3.2", "Receiving is paused, try again later")
+	}}
+	for _, c := range r.Receive {
+		c.Server.Agents = append(c.Server.Agents, paused)
 	}
 }
 
-// pauseQueue applies a change of -pause to the queue. A pause of receiving also pauses
-// -pickup and -replay. was are the previous settings.
+// pauseQueue applies a change of -pause to the queue. An administrator can end the pause,
+// until the setting changes again. A pause of receiving also pauses -pickup and -replay.
+// was are the previous settings.
 func (k *Kit) pauseQueue(was *Settings) {
 	ctx, q := context.Background(), k.Queue
 	switch is := k.pausesReceiving(); {

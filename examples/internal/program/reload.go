@@ -135,7 +135,7 @@ func (r *reloader) load() (*Kit, []string, error) {
 	}
 	k := r.parts.kit(l)
 	rules := l.own.Build(k)
-	k.pauseServers(&rules)
+	k.refusePaused(&rules)
 	k.unchanged(r.in)
 	if err := k.err(); err != nil {
 		return k, nil, err

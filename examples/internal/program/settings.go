@@ -74,7 +74,7 @@ func (s *Settings) define(f *flag.FlagSet) {
 	f.StringVar(&s.Pickup, "pickup", "", "`folder` whose .eml files are sent; default: none")
 	f.StringVar(&s.Replay, "replay", "", "`folder` whose .eml files, exported from a queue, are sent; default: none")
 	s.Pause = pauses[0]
-	f.Var(Choice(&s.Pause, pauses...), "pause", "`part` of the relay that is paused until the setting changes: none; receiving (new clients get 421 4.3.2, and files of -pickup and\n-replay wait); sending (no delivery begins); or all")
+	f.Var(Choice(&s.Pause, pauses...), "pause", "`part` of the relay that is paused until the setting changes or an administrator ends the pause: none;\nreceiving (new clients get 421 4.3.2, and files of -pickup and -replay wait); sending (no delivery\nbegins); or all")
 	f.BoolVar(&s.RetryNow, "retry-now", false, "try all waiting messages at the start, and not at their next time")
 	f.StringVar(&s.Metrics, "metrics", "", "`address` of a web server with /metrics for Prometheus, /healthz and /readyz, as 127.0.0.1:9025;\ndefault: none")
 	s.Trace.define(f)

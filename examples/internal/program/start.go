@@ -76,7 +76,7 @@ func (p *Program) start(l *loaded, args []string, hup <-chan os.Signal, log *slo
 	if err := k.err(); err != nil { // a file has changed since the check
 		return nil, errors.Join(err, store.Close())
 	}
-	k.pauseServers(&r)
+	k.refusePaused(&r)
 	relay := parts.gateway(k, &r)
 	relay.Closers = append(append(relay.Closers, parts.router, store), parts.logClosers()...)
 	running := &reloader{program: p, args: args, hup: hup, parts: parts, relay: relay, log: log, in: k, watched: k.files}

@@ -242,7 +242,7 @@ func testReports(t *testing.T, o *outland) {
 	g.p.Stop(t)
 	g.start(settings...)
 
-	g.p.Signal(t, syscall.SIGUSR1)
+	g.p.Signal(t, syscall.SIGALRM)
 	got := make(map[string]bool)
 	for range 2 {
 		report, text := o.mailed(t)

@@ -34,10 +34,10 @@ const asMain = "SENDSEC_MAIN"
 func TestMain(m *testing.M) {
 	if os.Getenv(asMain) != "" { // this test program as the command
 		reports := make(chan struct{})
-		usr1 := make(chan os.Signal, 1)
-		signal.Notify(usr1, syscall.SIGUSR1)
+		alarm := make(chan os.Signal, 1)
+		signal.Notify(alarm, syscall.SIGALRM)
 		go func() {
-			for range usr1 {
+			for range alarm {
 				reports <- struct{}{}
 			}
 		}()
