@@ -28,11 +28,8 @@ type Relay struct {
 	// gets the rights ExchangeUsers and AcceptAuthoritativeDomainSender. The
 	// server must have an Auth.
 	Authenticated bool
-	// Grants give rights to classes of clients. If Grants is nil, everyone
-	// gets the rights that are necessary to send to the accepted domains:
-	// Submit and AcceptRoutingHeaders, and for clients that are not
-	// authenticated also AcceptAnySender. Networks and Authenticated add
-	// rights in both cases.
+	// Grants give rights to classes of clients. Nil means [DefaultGrants].
+	// Networks and Authenticated add rights in both cases.
 	Grants []Grant
 	// Resolver finds host names for Clients.Hosts. Default: that of the Gate or
 	// of the gateway.Gateway. If there is none, a zero NetResolver.
@@ -68,14 +65,21 @@ func (r *Relay) checker() *relayChecker {
 	return &relayChecker{domains: r.Domains, grants: g, dsnForEveryone: r.DSNForEveryone}
 }
 
+// DefaultGrants returns the rights that are necessary to send to the accepted domains:
+// everyone gets Submit and AcceptRoutingHeaders, and clients that are not authenticated
+// also get AcceptAnySender.
+func DefaultGrants() []Grant {
+	return []Grant{
+		{To: Clients{Everyone: true}, Rights: Submit | AcceptRoutingHeaders},
+		{To: Clients{Anonymous: true}, Rights: AcceptAnySender},
+	}
+}
+
 // all returns the grants, including those of Networks and Authenticated.
 func (r *Relay) all() []Grant {
 	all := r.Grants
 	if all == nil {
-		all = []Grant{
-			{To: Clients{Everyone: true}, Rights: Submit | AcceptRoutingHeaders},
-			{To: Clients{Anonymous: true}, Rights: AcceptAnySender},
-		}
+		all = DefaultGrants()
 	}
 	all = all[:len(all):len(all)]
 	if len(r.Networks) > 0 {

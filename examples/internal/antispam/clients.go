@@ -52,11 +52,8 @@ func (f *Filters) exempted(k *program.Kit, g *policy.Gate) {
 			f.fault(k, "exempt", fmt.Errorf("%s has all clients", n))
 		}
 	}
-	if g.Grants == nil { // the defaults of Relay.Grants
-		g.Grants = []policy.Grant{
-			{To: policy.Clients{Everyone: true}, Rights: policy.Submit | policy.AcceptRoutingHeaders},
-			{To: policy.Clients{Anonymous: true}, Rights: policy.AcceptAnySender},
-		}
+	if g.Grants == nil {
+		g.Grants = policy.DefaultGrants()
 	}
 	g.Grants = append(g.Grants, policy.Grant{To: policy.Clients{Networks: f.exempt}, Rights: policy.BypassAntiSpam})
 }
