@@ -129,7 +129,7 @@ func TestSwaks(t *testing.T) {
 	addr := out.await(t, `relay\.example\.com at (\S+),`)
 	const server = "swaks --server 127.0.0.1:2525 "
 	tried := 0
-	for line := range strings.Lines(string(readme)) {
+	for line := range strings.Lines(strings.ReplaceAll(string(readme), "\\\n", "")) {
 		if !strings.HasPrefix(line, "    "+server) || !strings.Contains(line, "@example.net") || tried == 3 {
 			continue
 		}
