@@ -50,3 +50,11 @@ func (r *recorder) Helper()               {}
 func (r *recorder) Logf(string, ...any)   {}
 func (r *recorder) Skipf(string, ...any)  { r.did = "skip"; panic(r) }
 func (r *recorder) Fatalf(string, ...any) { r.did = "fail"; panic(r) }
+
+// Postfix does not warn about a main.cf that it gets from lastEntries.
+func TestLastEntries(t *testing.T) {
+	got := lastEntries("myhostname = a\nmynetworks = 127.0.0.0/8\n 10.0.0.0/8\nrelayhost =\nmynetworks=192.0.2.0/24\nmyhostname = b,\n\tc\n")
+	if want := "relayhost =\nmynetworks=192.0.2.0/24\nmyhostname = b,\n\tc\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -93,12 +94,35 @@ func (p *Postfix) prepare(t testing.TB) {
 	}
 	domain, _, _ := strings.Cut(p.Domains, " ")
 	fill := strings.NewReplacer("@DIR@", p.dir, "@ADDR@", p.Addr, "@HOST@", host, "@DOMAINS@", p.Domains, "@DOMAIN@", domain)
-	check(t, os.WriteFile(p.dir+"/etc/main.cf", []byte(fill.Replace(main+p.Main)), 0o644))
+	check(t, os.WriteFile(p.dir+"/etc/main.cf", []byte(lastEntries(fill.Replace(main+p.Main))), 0o644))
 	check(t, os.WriteFile(p.dir+"/etc/master.cf", []byte(fill.Replace(postfixMaster)), 0o644))
 	for name, text := range p.Files {
 		check(t, os.MkdirAll(filepath.Dir(p.dir+"/etc/"+name), 0o755))
 		check(t, os.WriteFile(p.dir+"/etc/"+name, []byte(text), 0o644))
 	}
+}
+
+// lastEntries returns a main.cf without the entries that later ones override. Postfix
+// warns about these, and postlogd can wait for ever with its own warning: the socket of
+// the log, which only it reads, can be full of those of the other programs.
+func lastEntries(text string) string {
+	var names []string // in the order of their last entries
+	entries := make(map[string]string)
+	name := ""
+	for line := range strings.Lines(text) {
+		if strings.TrimLeft(line, " \t") == line { // otherwise the entry continues
+			before, _, _ := strings.Cut(line, "=")
+			name = strings.TrimSpace(before)
+			names = append(slices.DeleteFunc(names, func(n string) bool { return n == name }), name)
+			entries[name] = ""
+		}
+		entries[name] += line
+	}
+	var b strings.Builder
+	for _, name := range names {
+		b.WriteString(entries[name])
+	}
+	return b.String()
 }
 
 func (p *Postfix) command(bin, what string) *exec.Cmd {
