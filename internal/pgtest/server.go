@@ -33,6 +33,7 @@ type Server struct {
 	version int    // the major version, or 0 if it is not known
 	dir     string // data, log, the unix socket
 	port    int
+	shared  bool      // it outlives the test
 	cmd     *exec.Cmd // postgres; nil while it does not run
 }
 
@@ -59,6 +60,7 @@ func Shared(t testing.TB) *Server {
 	defer shared.Unlock()
 	if shared.server == nil {
 		s := newServer(t, bin)
+		s.shared = true
 		s.initialize(t)
 		s.start(t)
 		shared.server = s
@@ -226,7 +228,7 @@ func (s *Server) Database(t testing.TB) (url string) {
 		how = " strategy wal_log" // without a checkpoint
 	}
 	s.admin(t, "create database "+name+" owner "+User+" template template0"+how)
-	if s == shared.server { // others are removed with all their databases
+	if s.shared { // others are removed with all their databases
 		t.Cleanup(func() { s.admin(t, "drop database "+name+" with (force)") })
 	}
 	return s.socket(User, name)
