@@ -29,7 +29,8 @@
 //
 // # Where to start reading
 //
-//   - event.go: all events and decisions. Start here.
+//   - event.go, decision.go: the events, and the decisions that they cause.
+//     Start here.
 //   - scheduler.go: the state, and which workers run.
 //   - message.go, hop.go: the state of a message and of a hop.
 //   - turn.go, trial.go, connector.go, host.go: which hop gets the next slot.
