@@ -39,6 +39,9 @@ type Alias struct {
 
 // An AliasSource finds aliases. It must be safe for concurrent use and must
 // limit its own time. *AliasFile and *ldap.Aliases implement it.
+//
+// A source may also implement Directory. Aliases.Exists then asks it, so that a RCPT does not
+// cost a search for all members of a group.
 type AliasSource interface {
 	// Alias returns the alias of an address, or nil if it has none. The error
 	// means that the source cannot answer at present, or wraps ErrAmbiguous or
@@ -107,6 +110,9 @@ func (a *Aliases) Inherit(s smtpserver.Defaults) { s.Inherit(a.Source) }
 
 // Exists implements Directory: it reports whether the address has an alias.
 func (a *Aliases) Exists(ctx context.Context, address string) (bool, error) {
+	if d, is := a.Source.(Directory); is && a.covers(address) {
+		return d.Exists(ctx, address)
+	}
 	found, err := a.find(ctx, address)
 	if errors.Is(err, ErrNoMembers) {
 		return false, nil
@@ -115,10 +121,16 @@ func (a *Aliases) Exists(ctx context.Context, address string) (bool, error) {
 }
 
 func (a *Aliases) find(ctx context.Context, address string) (*Alias, error) {
-	if _, domain := addr.Split(address); a.Domains != nil && a.Domains.Lookup(domain) == nil {
+	if !a.covers(address) {
 		return nil, nil
 	}
 	return a.Source.Alias(ctx, address)
+}
+
+// covers reports whether the address is looked up: see Domains.
+func (a *Aliases) covers(address string) bool {
+	_, domain := addr.Split(address)
+	return a.Domains == nil || a.Domains.Lookup(domain) != nil
 }
 
 // lookup is find with an error for the client.
@@ -220,11 +232,8 @@ func (a *Aliases) deliver(ctx context.Context, m *queue.Message, r *queue.Recipi
 	}
 	left := a.maxMembers()
 	x, err := a.expand(ctx, r.Addr, found, false, &left) // groups within this one have its owner
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case len(x.found) == 0:
-		return errAliasLoop
 	}
 	list := &queue.Message{ID: listID(m.ID, r.Addr), From: found.Owner, Options: m.Options, Content: m.Content, Received: m.Received,
 		Origin: m.Origin}

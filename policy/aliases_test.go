@@ -214,8 +214,15 @@ list@example.com: gone@example.com, bob@example.com, dave@example.com, other@exa
 owner-list@example.com: alice@example.com
 other@example.com: erin@example.com, list@example.com
 owner-other@example.com: erin@example.com
-empty@example.com: empty@example.com
-owner-empty@example.com: alice@example.com
+loop@example.com: loop2@example.com
+loop2@example.com: loop@example.com
+owner-loop@example.com: alice@example.com
+self@example.com: self@example.com
+owner-self@example.com: alice@example.com
+desk@example.com: desk@example.com, bob@example.com
+owner-desk@example.com: alice@example.com
+office@example.com: desk@example.com, dave@example.com
+owner-office@example.com: alice@example.com
 `)
 		w := listWorld{a, make(chan string, 100)}
 		q := &queue.Queue{Store: new(memory.Store), Deliverer: w, Hooks: []queue.Hook{a.Hook()}, Hostname: "relay.example.com"}
@@ -250,7 +257,16 @@ owner-empty@example.com: alice@example.com
 		check(submit("other@example.com"),
 			"<> to erin@example.com",
 			"<owner-other@example.com> to bob@example.com dave@example.com erin@example.com gone@example.com")
-		check(submit("empty@example.com"), "<> to x@example.net") // 5.4.6
+		check(submit("loop@example.com"), "<> to x@example.net") // 5.4.6
+
+		// The mailbox of a group that has itself as a member.
+		check(submit("self@example.com"), "<owner-self@example.com> to self@example.com")
+		check(submit("desk@example.com"), "<owner-desk@example.com> to bob@example.com desk@example.com")
+		check(submit("desk@example.com", "bob@example.com"), "<owner-desk@example.com> to desk@example.com", "<x@example.net> to bob@example.com")
+		check(submit("office@example.com"), "<owner-office@example.com> to bob@example.com dave@example.com desk@example.com")
+		check(submit("office@example.com", "desk@example.com"),
+			"<owner-desk@example.com> to bob@example.com desk@example.com",
+			"<owner-office@example.com> to bob@example.com dave@example.com")
 		cancel()
 		if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
 			t.Error(err)
@@ -298,6 +314,23 @@ func TestAliasOwnerIsIdempotent(t *testing.T) {
 type submitFunc func(*queue.Message) error
 
 func (f submitFunc) Submit(_ context.Context, m *queue.Message) error { return f(m) }
+
+// A source that is a Directory is not asked for the members at RCPT.
+func TestAliasesExists(t *testing.T) {
+	a := &Aliases{Source: struct {
+		aliasFunc
+		Directory
+	}{func(address string) (*Alias, error) { return nil, errors.New("asked for members") }, Recipients("list")}}
+	for address, want := range map[string]bool{"list@example.com": true, "other@example.com": false} {
+		if got, err := a.Exists(t.Context(), address); got != want || err != nil {
+			t.Errorf("%s: %v, %v", address, got, err)
+		}
+	}
+	a.Domains = mustDomains(t, Domain{Name: "example.com", Directory: Recipients("x")})
+	if got, err := a.Exists(t.Context(), "list@example.net"); got || err != nil {
+		t.Errorf("an address of another domain: %v, %v", got, err)
+	}
+}
 
 // Clients may write to aliases that no other directory lists.
 func TestAliasesAsDirectory(t *testing.T) {

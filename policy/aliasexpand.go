@@ -161,8 +161,8 @@ func (x *expansion) finish(added []*queue.Recipient) {
 	}
 }
 
-// direct makes the mailboxes the recipients of list, except those that get the
-// message m anyway. r is the recipient of m that is expanded. The states of the other
+// direct makes the mailboxes the recipients of list, with that of the group itself if it is
+// a member, except those that get the message m anyway. r is the recipient of m that is expanded. The states of the other
 // recipients of m are not read: other deliveries change them at the same time.
 func (x *expansion) direct(list, m *queue.Message, r *queue.Recipient) {
 	have := make(map[string]bool, len(m.Recipients))
@@ -175,5 +175,8 @@ func (x *expansion) direct(list, m *queue.Message, r *queue.Recipient) {
 		if !have[fold(f.addr)] {
 			list.Recipients = append(list.Recipients, &queue.Recipient{Addr: f.addr, Route: f.route})
 		}
+	}
+	if x.self {
+		list.Recipients = append(list.Recipients, &queue.Recipient{Addr: r.Addr})
 	}
 }
