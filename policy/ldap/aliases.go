@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-ldap/ldap/v3"
 
+	"github.com/bridgehead-mail/bridgehead/internal/addr"
 	"github.com/bridgehead-mail/bridgehead/policy"
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
@@ -19,7 +20,7 @@ import (
 //     address.
 //   - An entry of one of the GroupClasses is a group. Its members are the entries
 //     that Members names (DNs), and the addresses in MemberAddresses. A member
-//     without an address is skipped.
+//     without an address, or with a malformed one, is skipped.
 //   - Any other entry is a mailbox. If it has Host, its mail is routed to that
 //     host; Alias returns its primary address (Mail) if the recipient is another
 //     of its addresses and Primary is set.
@@ -72,7 +73,7 @@ type Aliases struct {
 func (a *Aliases) Validate() error {
 	switch {
 	case a.Directory == nil:
-		return errors.New("ldap: Aliases.Directory is not set")
+		return errNoDirectory
 	case a.MaxMembers < 0:
 		return fmt.Errorf("ldap: Aliases.MaxMembers is negative (%d)", a.MaxMembers)
 	}
@@ -124,11 +125,36 @@ func (a *Aliases) attributes() []string {
 	return list
 }
 
+// Exists implements policy.Directory: it reports whether Alias returns an alias. Of the
+// members of a group, it searches only for the first one that has an address, because
+// strangers can ask for a group in each RCPT.
+func (a *Aliases) Exists(ctx context.Context, address string) (found bool, err error) {
+	if a.Directory == nil {
+		return false, errNoDirectory
+	}
+	err = a.Directory.with(ctx, func(ctx context.Context, c *ldap.Conn) error {
+		e, err := a.Directory.entry(ctx, c, address, a.attributes())
+		if err != nil || e == nil {
+			return err
+		}
+		if a.contactOf(e) == nil && a.isGroup(e) {
+			found, err = a.hasMember(ctx, c, e)
+			return err
+		}
+		one, err := a.alias(ctx, c, e, address)
+		found = one != nil
+		return err
+	})
+	return found && err == nil, err
+}
+
+var errNoDirectory = errors.New("ldap: Aliases.Directory is not set")
+
 // Alias implements policy.AliasSource. The error wraps policy.ErrAmbiguous if several
 // entries have the address, also if Directory.AllowSeveral is set.
 func (a *Aliases) Alias(ctx context.Context, address string) (*policy.Alias, error) {
 	if a.Directory == nil {
-		return nil, errors.New("ldap: Aliases.Directory is not set")
+		return nil, errNoDirectory
 	}
 	var found *policy.Alias
 	err := a.Directory.with(ctx, func(ctx context.Context, c *ldap.Conn) error {
@@ -147,10 +173,8 @@ func (a *Aliases) Alias(ctx context.Context, address string) (*policy.Alias, err
 
 // alias returns the alias of an entry, or nil if its mail needs no alias.
 func (a *Aliases) alias(ctx context.Context, c *ldap.Conn, e *ldap.Entry, address string) (*policy.Alias, error) {
-	for _, name := range a.contact() {
-		if targets := addresses(e.GetEqualFoldAttributeValues(name)); len(targets) > 0 {
-			return &policy.Alias{Members: targets}, nil
-		}
+	if targets := a.contactOf(e); targets != nil {
+		return &policy.Alias{Members: targets}, nil
 	}
 	if a.isGroup(e) {
 		return a.group(ctx, c, e)
@@ -166,6 +190,16 @@ func (a *Aliases) alias(ctx context.Context, c *ldap.Conn, e *ldap.Entry, addres
 		return &policy.Alias{Route: queue.NextHop{Destination: strings.ToLower(host)}}, nil
 	}
 	return nil, nil
+}
+
+// contactOf returns the target addresses of a contact; nil if the entry is none.
+func (a *Aliases) contactOf(e *ldap.Entry) []string {
+	for _, name := range a.contact() {
+		if targets := addresses(e.GetEqualFoldAttributeValues(name)); len(targets) > 0 {
+			return targets
+		}
+	}
+	return nil
 }
 
 func (a *Aliases) isGroup(e *ldap.Entry) bool {
@@ -187,6 +221,17 @@ func addresses(values []string) (list []string) {
 			v = v[5:]
 		}
 		if v = strings.TrimSpace(v); strings.Contains(v, "@") && !strings.Contains(v, ":") {
+			list = append(list, v)
+		}
+	}
+	return list
+}
+
+// mailboxes does the same as addresses, without malformed addresses. One of them would
+// make the mail to all members of a group with an owner fail.
+func mailboxes(values []string) (list []string) {
+	for _, v := range addresses(values) {
+		if addr.Mailbox(v, true) == nil {
 			list = append(list, v)
 		}
 	}

@@ -53,6 +53,11 @@ func (s *slapd) fillGroups(t *testing.T) {
 		"member="+dn("uid=bob"), "member="+dn("cn=sales"), "member="+dn("uid=partner"), "member="+dn("uid=far"), "member="+dn("uid=alice"))
 	add("cn=old", "objectClass=nisMailAlias", "mail=old@example.com", "rfc822MailMember=alice@example.com", "rfc822MailMember=x400:c=us")
 	add("cn=empty", "objectClass=groupOfNames", "mail=empty@example.com", "member="+dn("uid=silent"))
+	// Malformed addresses: the other members get the mail, and the group has no owner.
+	person("typo1", "mail=bob smith@example.com")
+	person("typo2", "mailRoutingAddress=Carol <carol@example.net>", "mail=carol@example.com")
+	add("cn=typo", "objectClass=groupOfNames", "mail=typo@example.com", "owner="+dn("uid=typo1"),
+		"member="+dn("uid=typo1"), "member="+dn("uid=typo2"), "member="+dn("uid=bob"), "rfc822MailMember=a@b@c")
 	add("cn=listed", "objectClass=groupOfNames", "mail=listed@example.com", "owner="+dn("uid=silent"), "member="+dn("uid=bob"))
 }
 
@@ -101,15 +106,26 @@ func TestSlapdAliases(t *testing.T) {
 	if _, err := expand("empty@example.com"); !errors.Is(err, policy.ErrNoMembers) {
 		t.Errorf("an empty group: %v", err)
 	}
+	exists := &policy.Aliases{Source: source}
+	for to, want := range map[string]bool{"partner@example.com": true, "far@example.com": true, "bob@example.com": false, "old@example.com": true,
+		"sales@example.com": true, "empty@example.com": false, "typo@example.com": true, "mallory@example.com": false} {
+		if got, err := exists.Exists(t.Context(), to); err != nil || got != want {
+			t.Errorf("%s exists: %v, %v", to, got, err)
+		}
+	}
+	if _, err := exists.Exists(t.Context(), "office@example.com"); !errors.Is(err, policy.ErrAmbiguous) {
+		t.Errorf("an address of two entries exists: %v", err)
+	}
 	if n := len(d.idle); n != 1 {
 		t.Errorf("%d connections, want 1", n)
 	}
 
-	owned := &Aliases{Directory: d, Owner: "owner", MaxMembers: 3, Primary: true, Route: func(host string) queue.NextHop { return queue.NextHop{Connector: host} }}
+	owned := &Aliases{Directory: d, Contact: []string{"mailRoutingAddress"}, Owner: "owner", MaxMembers: 3, Primary: true, Route: func(host string) queue.NextHop { return queue.NextHop{Connector: host} }}
 	for _, tt := range []struct {
 		to   string
 		want string
 	}{
+		{"typo@example.com", "&{Members:[] Mailboxes:[bob@example.com] Owner: Hidden:false Route:}"},
 		{"listed@example.com", "&{Members:[] Mailboxes:[bob@example.com] Owner: Hidden:false Route:}"},
 		{"f@example.com", "&{Members:[far@example.com] Mailboxes:[] Owner: Hidden:false Route:}"},
 		{"far@example.com", "&{Members:[] Mailboxes:[] Owner: Hidden:false Route:via Mail2.example.com}"},
@@ -121,6 +137,9 @@ func TestSlapdAliases(t *testing.T) {
 	}
 	if _, err := owned.Alias(t.Context(), "nested@example.com"); err == nil || !strings.Contains(err.Error(), "more than 3 members") {
 		t.Errorf("a group of five: %v", err)
+	}
+	if ok, err := owned.Exists(t.Context(), "nested@example.com"); !ok || err != nil { // it does not read all members
+		t.Errorf("a group of five exists: %v, %v", ok, err)
 	}
 	owned.MaxMembers = 0
 	if got, err := owned.Alias(t.Context(), "sales@example.com"); err != nil || got.Owner != "bob@example.com" {

@@ -16,7 +16,7 @@ import (
 func (a *Aliases) group(ctx context.Context, c *ldap.Conn, e *ldap.Entry) (*policy.Alias, error) {
 	g := &policy.Alias{Hidden: strings.EqualFold(e.GetEqualFoldAttributeValue(a.hidden()), "TRUE")}
 	for _, name := range a.memberAddresses() {
-		g.Members = append(g.Members, addresses(e.GetEqualFoldAttributeValues(name))...)
+		g.Members = append(g.Members, mailboxes(e.GetEqualFoldAttributeValues(name))...)
 	}
 	dns, err := a.memberDNs(ctx, c, e)
 	if err != nil {
@@ -36,6 +36,28 @@ func (a *Aliases) group(ctx context.Context, c *ldap.Conn, e *ldap.Entry) (*poli
 		return nil, fmt.Errorf("ldap: %s: %w", e.DN, policy.ErrNoMembers)
 	}
 	return g, nil
+}
+
+// hasMember reports whether a group has a member with an address.
+func (a *Aliases) hasMember(ctx context.Context, c *ldap.Conn, e *ldap.Entry) (bool, error) {
+	for _, name := range a.memberAddresses() {
+		if len(mailboxes(e.GetEqualFoldAttributeValues(name))) > 0 {
+			return true, nil
+		}
+	}
+	var g policy.Alias
+	for _, name := range a.members() {
+		values := e.GetEqualFoldAttributeValues(name)
+		if first, next := rangeOf(e, name); next > 0 {
+			values = first
+		}
+		for _, dn := range values {
+			if err := a.addMember(ctx, c, &g, dn); err != nil || len(g.Members)+len(g.Mailboxes) > 0 {
+				return err == nil, err
+			}
+		}
+	}
+	return false, nil
 }
 
 // memberDNs returns the DNs of the members.
@@ -117,13 +139,11 @@ func (a *Aliases) addMember(ctx context.Context, c *ldap.Conn, g *policy.Alias, 
 	if err != nil || e == nil {
 		return err
 	}
-	for _, name := range a.contact() {
-		if targets := addresses(e.GetEqualFoldAttributeValues(name)); len(targets) > 0 {
-			g.Members = append(g.Members, targets...)
-			return nil
-		}
+	if targets := a.contactOf(e); targets != nil {
+		g.Members = append(g.Members, mailboxes(targets)...)
+		return nil
 	}
-	mails := addresses(e.GetEqualFoldAttributeValues(a.mail()))
+	mails := mailboxes(e.GetEqualFoldAttributeValues(a.mail()))
 	switch {
 	case len(mails) == 0:
 	case a.isGroup(e), e.GetEqualFoldAttributeValue(a.host()) != "":
@@ -140,14 +160,14 @@ func (a *Aliases) owner(ctx context.Context, c *ldap.Conn, e *ldap.Entry) (strin
 	if value == "" {
 		return "", nil
 	}
-	if list := addresses([]string{strings.TrimPrefix(value, "mailto:")}); len(list) == 1 && !strings.Contains(value, "=") {
+	if list := mailboxes([]string{strings.TrimPrefix(value, "mailto:")}); len(list) == 1 && !strings.Contains(value, "=") {
 		return list[0], nil
 	}
 	owner, err := a.read(ctx, c, value)
 	if err != nil || owner == nil {
 		return "", err
 	}
-	if list := addresses(owner.GetEqualFoldAttributeValues(a.mail())); len(list) > 0 {
+	if list := mailboxes(owner.GetEqualFoldAttributeValues(a.mail())); len(list) > 0 {
 		return list[0], nil
 	}
 	return "", nil
