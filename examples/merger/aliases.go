@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/bridgehead-mail/bridgehead/examples/internal/program"
@@ -32,12 +33,50 @@ type sources []policy.AliasSource
 
 // Alias implements policy.AliasSource.
 func (s sources) Alias(ctx context.Context, address string) (*policy.Alias, error) {
-	for _, one := range s {
+	for i, one := range s {
 		if a, err := one.Alias(ctx, address); a != nil || err != nil {
-			return a, err
+			return s[:i].lookAgain(ctx, a, err)
 		}
 	}
 	return nil, nil
+}
+
+// lookAgain makes the mailboxes of a group members that are looked up again, if one of s
+// has an alias for them: the source of the group does not know this.
+func (s sources) lookAgain(ctx context.Context, group *policy.Alias, err error) (*policy.Alias, error) {
+	if err != nil || len(s) == 0 {
+		return group, err
+	}
+	a := *group
+	a.Members, a.Mailboxes = slices.Clone(group.Members), nil
+	for _, to := range group.Mailboxes {
+		known, err := s.Alias(ctx, to)
+		switch {
+		case err != nil:
+			return nil, err
+		case known != nil:
+			a.Members = append(a.Members, to)
+		default:
+			a.Mailboxes = append(a.Mailboxes, to)
+		}
+	}
+	return &a, nil
+}
+
+// Exists implements policy.Directory.
+func (s sources) Exists(ctx context.Context, address string) (found bool, err error) {
+	for _, one := range s {
+		if d, is := one.(policy.Directory); is {
+			found, err = d.Exists(ctx, address)
+		} else {
+			a, e := one.Alias(ctx, address)
+			found, err = a != nil, e
+		}
+		if found || err != nil {
+			break
+		}
+	}
+	return found, err
 }
 
 // listConnector returns the connector for lists with an owner.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"net"
 	"os"
 	"slices"
@@ -9,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/bridgehead-mail/bridgehead/internal/peers"
+	"github.com/bridgehead-mail/bridgehead/policy"
+	"github.com/bridgehead-mail/bridgehead/queue"
 	"github.com/bridgehead-mail/bridgehead/routing/dnstest"
 	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
@@ -234,5 +237,46 @@ func TestSystemOf(t *testing.T) {
 	m.ldap.route = ""
 	if got := m.systemOf("theirs"); got.Destination != "" {
 		t.Errorf("without -ldap-route: %v", got)
+	}
+}
+
+// table is an AliasSource for tests; directory is one that is also a Directory.
+type table map[string]*policy.Alias
+
+func (t table) Alias(_ context.Context, address string) (*policy.Alias, error) {
+	return t[address], nil
+}
+
+type directory struct{ table }
+
+func (d directory) Exists(_ context.Context, address string) (bool, error) {
+	return address == "crew@example.com", nil
+}
+
+// The file has priority over the directory, also for the members of a group of the
+// directory.
+func TestSources(t *testing.T) {
+	a := &policy.Aliases{Source: sources{
+		table{"erin@example.com": {Members: []string{"bob@example.com"}}, "frank@example.com": {Route: queue.NextHop{Destination: "example.org"}}},
+		directory{table{"crew@example.com": {Mailboxes: []string{"alice@example.com", "erin@example.com", "frank@example.com"}}}},
+	}}
+	m := &queue.Message{From: "x@example.net", Recipients: queue.Rcpt("crew@example.com")}
+	if err := a.Hook().Resolved(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, r := range m.Recipients {
+		if r.Status == queue.Waiting {
+			got = append(got, strings.TrimSuffix(r.Addr+" over "+r.Route.String(), " over "))
+		}
+	}
+	slices.Sort(got)
+	if want := []string{"alice@example.com", "bob@example.com", "frank@example.com over example.org"}; !slices.Equal(got, want) {
+		t.Errorf("mail for %q, want %q", got, want)
+	}
+	for address, want := range map[string]bool{"erin@example.com": true, "crew@example.com": true, "alice@example.com": false} {
+		if got, err := a.Exists(t.Context(), address); got != want || err != nil {
+			t.Errorf("%s: %v, %v", address, got, err)
+		}
 	}
 }
