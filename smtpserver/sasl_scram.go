@@ -89,6 +89,10 @@ type Scram struct {
 	// NewScramCredentials. Default: the number of the last user that was found,
 	// or 600,000 if there was none.
 	Iterations int
+	// IgnoreCase means that Lookup finds a user by its name in upper and lower case.
+	// The salts of users that do not exist then do not depend on the case either.
+	// Otherwise the salts of two spellings would show whether the user exists.
+	IgnoreCase bool
 
 	once    sync.Once
 	derived []byte // Secret or its default
@@ -119,6 +123,9 @@ func (a *Scram) unknown(srv *Server, username string) ScramCredentials {
 			a.derived = stableSecret("Bridgehead: salts of unknown SCRAM users", machineIDs(), srv.TLSConfig)
 		}
 	})
+	if a.IgnoreCase {
+		username = strings.ToLower(username)
+	}
 	return ScramCredentials{
 		Salt:       hmacSHA256(a.derived, username)[:16],
 		Iterations: cmp.Or(a.Iterations, int(a.seen.Load()), scramIterations),

@@ -113,3 +113,23 @@ func TestScramIterations(t *testing.T) {
 		t.Errorf("learned: %s", got)
 	}
 }
+
+// The case of a name does not show whether the user exists.
+func TestScramSaltsIgnoreCase(t *testing.T) {
+	cred, err := smtpserver.NewScramCredentials("wonderland", 5000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	alice := onlyAlice(cred)
+	a := &smtpserver.Scram{Iterations: 5000, IgnoreCase: true, Lookup: func(ctx context.Context, s *smtpserver.Session, user string) (smtpserver.ScramCredentials, error) {
+		return alice(ctx, s, strings.ToLower(user))
+	}}
+	for _, user := range []string{"alice", "bob"} {
+		if lower, upper := told(t, a, user), told(t, a, strings.ToUpper(user)); lower != upper {
+			t.Errorf("%s has the salts %s and %s", user, lower, upper)
+		}
+	}
+	if told(t, a, "bob") == told(t, a, "carol") {
+		t.Error("two users have one salt")
+	}
+}

@@ -126,7 +126,8 @@ func (a *accounts) authenticator() smtpserver.Authenticator {
 	if !a.scram {
 		return passwords
 	}
-	return smtpserver.Auths(smtpserver.ScramAuth(a.lookup), passwords)
+	scram := &smtpserver.Scram{Lookup: a.lookup, Iterations: a.decoy.scram.Iterations, IgnoreCase: true}
+	return smtpserver.Auths(scram, passwords)
 }
 
 // check takes the same time for names that do not exist, so that the time does not show

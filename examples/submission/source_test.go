@@ -2,8 +2,11 @@ package main
 
 import (
 	"crypto/tls"
+	"encoding/base64"
 	"net/netip"
+	"net/textproto"
 	"os/exec"
+	"strings"
 	"testing"
 
 	"github.com/bridgehead-mail/bridgehead/internal/peers"
@@ -23,6 +26,26 @@ func (w *world) scram(name, password string) smtpclient.Result {
 	return tr.Send(w.t.Context(), dst, m)[0]
 }
 
+// salt returns the salt and the iterations of an account in the challenge of SCRAM-SHA-256.
+func (w *world) salt(name string) string {
+	w.t.Helper()
+	c := textproto.NewConn(w.dialTLS())
+	defer c.Close()
+	c.PrintfLine("EHLO laptop.example")
+	c.PrintfLine("AUTH SCRAM-SHA-256 %s", base64.StdEncoding.EncodeToString([]byte("n,,n="+name+",r=fyko+d2lbbFgONRv9qkxdawL")))
+	for {
+		line, err := c.ReadLine()
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if text, is := strings.CutPrefix(line, "334 "); is {
+			challenge, _ := base64.StdEncoding.DecodeString(text)
+			_, salt, _ := strings.Cut(string(challenge), ",")
+			return salt
+		}
+	}
+}
+
 // If all accounts have verifiers of SCRAM-SHA-256, here those of doveadm, the gateway
 // offers SCRAM-SHA-256, and the same accounts can use PLAIN.
 func TestScramAccounts(t *testing.T) {
@@ -32,6 +55,12 @@ func TestScramAccounts(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := start(t, "-accounts", peers.File(t, "Alice:"+string(out)))
+	// What a stranger can request does not show which names exist.
+	for _, name := range []string{"alice", "mallory"} {
+		if lower, upper := w.salt(name), w.salt(strings.ToUpper(name)); lower != upper || !strings.HasSuffix(lower, ",i=4096") {
+			t.Errorf("%s: %s and %s", name, lower, upper)
+		}
+	}
 	for pass, want := range map[string]smtpclient.Outcome{password: smtpclient.Success, "sesame": smtpclient.Unreachable} {
 		if r := w.scram("alice", pass); r.Outcome != want {
 			t.Errorf("%s: %+v", pass, r)
