@@ -166,19 +166,31 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-// 429 delays the mailbox by Retry-After. The attempt waits if that is short.
+// 429 delays the mailbox by Retry-After. The attempt waits if that is short. Otherwise
+// the next attempts make no request before the time.
 func TestRetryAfter(t *testing.T) {
-	g := newGraph(t, step{status: 429, header: http.Header{"Retry-After": {"1"}}})
-	began := time.Now()
-	if got := deliver(t, g.transport(), job(letter, "bob@example.net")); got != "success 250 2.0.0" {
-		t.Errorf("the result is %s", got)
-	}
-	if d := time.Since(began); d < time.Second {
-		t.Errorf("the second request came after %v", d)
-	}
-	if posts, _ := g.counts(); posts != 2 {
-		t.Errorf("%d requests", posts)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		after := func(v string) step { return step{status: 429, header: http.Header{"Retry-After": {v}}} }
+		g := newGraphInMemory(t, after("20"), after(time.Now().Add(50*time.Second).UTC().Format(http.TimeFormat)), step{status: 202, send: true}, after("600"))
+		tr, began := g.transport(), time.Now()
+		for i, c := range []struct {
+			pause time.Duration // before the attempt
+			want  string
+			end   time.Duration
+			posts int
+		}{
+			{0, "success 250 2.0.0", 50 * time.Second, 3},
+			{0, "unreachable 451 4.3.2", 50 * time.Second, 4},
+			{5 * time.Minute, "unreachable 451 4.3.2", 350 * time.Second, 4},
+			{4 * time.Minute, "success 250 2.0.0", 650 * time.Second, 5},
+		} {
+			time.Sleep(c.pause)
+			got := deliver(t, tr, job(letter, "bob@example.net"))
+			if posts, _ := g.counts(); got != c.want || time.Since(began) != c.end || posts != c.posts {
+				t.Errorf("attempt %d: the result is %s after %v and %d requests", i, got, time.Since(began), posts)
+			}
+		}
+	})
 	for value, want := range map[string]time.Duration{"": 0, "x": 0, "-1": 0, "120": 2 * time.Minute, "99999999999": time.Hour, "1m": 0,
 		"Thu, 01 Jan 1970 00:00:00 GMT": time.Second} {
 		if got := retryAfter(value); got != want {

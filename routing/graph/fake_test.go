@@ -25,6 +25,7 @@ import (
 
 	"github.com/bridgehead-mail/bridgehead/queue"
 	"github.com/bridgehead-mail/bridgehead/routing"
+	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
 
 func TestMain(m *testing.M) {
@@ -38,7 +39,8 @@ func TestMain(m *testing.M) {
 // A fakeGraph is a scripted Graph with one mailbox, scanner@contoso.com.
 type fakeGraph struct {
 	*httptest.Server
-	t *testing.T
+	t    *testing.T
+	dial func(ctx context.Context, network, addr string) (net.Conn, error)
 
 	mu       sync.Mutex
 	script   []step            // for the next requests to sendMail; then each is sent
@@ -67,13 +69,34 @@ func newGraph(t *testing.T, script ...step) *fakeGraph { return newGraphWith(t, 
 
 // newGraphWith returns a Graph that offers HTTP/2, or only HTTP/1.1.
 func newGraphWith(t *testing.T, http2 bool, script ...step) *fakeGraph {
+	g := unstarted(t, script)
+	g.EnableHTTP2 = http2
+	g.start()
+	return g
+}
+
+// newGraphInMemory returns a Graph for a testing/synctest bubble, where time advances at
+// once. Its transports have the default SearchTime.
+func newGraphInMemory(t *testing.T, script ...step) *fakeGraph {
+	g := unstarted(t, script)
+	g.Listener.Close()
+	l := smtptest.NewListener()
+	g.Listener = l
+	g.dial = func(context.Context, string, string) (net.Conn, error) { return l.Dial("192.0.2.7:1025") }
+	g.start()
+	return g
+}
+
+func unstarted(t *testing.T, script []step) *fakeGraph {
 	g := &fakeGraph{t: t, script: script}
 	g.Server = httptest.NewUnstartedServer(g)
 	g.Config.ErrorLog = log.New(io.Discard, "", 0)
-	g.EnableHTTP2 = http2
-	g.StartTLS()
-	t.Cleanup(g.Close)
 	return g
+}
+
+func (g *fakeGraph) start() {
+	g.StartTLS()
+	g.t.Cleanup(g.Close)
 }
 
 // transport returns a Transport that uses the fake.
@@ -82,7 +105,10 @@ func (g *fakeGraph) transport() *Transport {
 	pool.AddCert(g.Certificate())
 	t := &Transport{
 		Token: func(context.Context) (string, error) { return "secret-token", nil }, Mailbox: "scanner@contoso.com",
-		Endpoint: "https://example.com", RootCAs: pool, DialContext: dialTo(g.Listener.Addr().String()), SearchTime: 40 * time.Millisecond,
+		Endpoint: "https://example.com", RootCAs: pool, DialContext: g.dial,
+	}
+	if g.dial == nil {
+		t.DialContext, t.SearchTime = dialTo(g.Listener.Addr().String()), 40*time.Millisecond
 	}
 	g.t.Cleanup(func() { t.Close() })
 	return t
@@ -229,9 +255,9 @@ func (g *fakeGraph) counts() (posts, searches int) {
 
 const letter = "From: scanner@contoso.com\r\nTo: bob@example.net\r\nSubject: scan\r\nMessage-ID: <1@scanner>\r\n\r\nhello\r\n"
 
-// job returns a job with a message that was received now.
+// job returns a job with a message that no earlier process had.
 func job(text string, to ...string) *routing.Job {
-	m := &queue.Message{ID: "m1", From: "scanner@contoso.com", Content: queue.String(text), Received: time.Now(), Recipients: queue.Rcpt(to...)}
+	m := &queue.Message{ID: "m1", From: "scanner@contoso.com", Content: queue.String(text), Received: started, Recipients: queue.Rcpt(to...)}
 	return &routing.Job{Message: m, Recipients: m.Recipients}
 }
 

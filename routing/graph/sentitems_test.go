@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/bridgehead-mail/bridgehead/queue"
@@ -12,14 +13,20 @@ import (
 // A message that Graph has sent without saying so is found although Sent Items lags,
 // and no second copy is sent.
 func TestSentItemsLag(t *testing.T) {
-	g := newGraph(t, step{status: 504, send: true})
-	g.lag = 2
-	if got := deliver(t, g.transport(), job(letter, "bob@example.net", "carol@example.net")); got != "success 250 2.0.0" {
-		t.Errorf("the result is %s", got)
-	}
-	if posts, searches := g.counts(); posts != 1 || searches != 3 {
-		t.Errorf("%d requests, %d searches", posts, searches)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		g := newGraphInMemory(t, step{status: 504, send: true})
+		g.lag = 5
+		began := time.Now()
+		if got := deliver(t, g.transport(), job(letter, "bob@example.net", "carol@example.net")); got != "success 250 2.0.0" {
+			t.Errorf("the result is %s", got)
+		}
+		if posts, searches := g.counts(); posts != 1 || searches != 6 {
+			t.Errorf("%d requests, %d searches", posts, searches)
+		}
+		if d := time.Since(began); d != time.Minute { // 2 + 4 + 8 + 16 + 30 s
+			t.Errorf("the item was found after %v", d)
+		}
+	})
 }
 
 // If the item appears after SearchTime, the next attempt finds it. If there is none,
@@ -81,21 +88,23 @@ func TestEarlierProcess(t *testing.T) {
 		searches int
 	}{
 		"died, sent":      {func(m *queue.Message) { m.Interrupted = 1 }, 2, "bob@example.net", 3},
-		"older, sent":     {func(m *queue.Message) { m.Received = time.Now().Add(-time.Minute) }, 0, "bob@example.net", 1},
-		"older, lag":      {func(m *queue.Message) { m.Received = time.Now().Add(-time.Minute) }, 9, "bob@example.net; bob@example.net", 1},
-		"new, not looked": {func(m *queue.Message) { m.Received = time.Now() }, 0, "bob@example.net; bob@example.net", 0},
+		"older, sent":     {func(m *queue.Message) { m.Received = started.Add(-time.Minute) }, 0, "bob@example.net", 1},
+		"older, lag":      {func(m *queue.Message) { m.Received = started.Add(-time.Minute) }, 9, "bob@example.net; bob@example.net", 1},
+		"new, not looked": {func(*queue.Message) {}, 0, "bob@example.net; bob@example.net", 0},
 	} {
-		g := newGraph(t)
-		deliver(t, g.transport(), job(letter, "bob@example.net"))
-		g.lag = c.lag
-		j := job(letter, "bob@example.net")
-		c.change(j.Message)
-		if got := deliver(t, g.transport(), j); got != "success 250 2.0.0" {
-			t.Errorf("%s: the result is %s", name, got)
-		}
-		if _, searches := g.counts(); g.received() != c.received || searches != c.searches {
-			t.Errorf("%s: received by %s after %d searches", name, g.received(), searches)
-		}
+		synctest.Test(t, func(t *testing.T) {
+			g := newGraphInMemory(t)
+			deliver(t, g.transport(), job(letter, "bob@example.net"))
+			g.lag = c.lag
+			j := job(letter, "bob@example.net")
+			c.change(j.Message)
+			if got := deliver(t, g.transport(), j); got != "success 250 2.0.0" {
+				t.Errorf("%s: the result is %s", name, got)
+			}
+			if _, searches := g.counts(); g.received() != c.received || searches != c.searches {
+				t.Errorf("%s: received by %s after %d searches", name, g.received(), searches)
+			}
+		})
 	}
 }
 
@@ -109,7 +118,7 @@ func TestEarlierProcessWithoutGraph(t *testing.T) {
 	} {
 		tr, j := g.transport(), job(letter, "bob@example.net")
 		change(tr)
-		j.Message.Received = time.Now().Add(-time.Minute)
+		j.Message.Received = started.Add(-time.Minute)
 		if got := deliver(t, tr, j); got != want {
 			t.Errorf("the result is %s, want %s", got, want)
 		}
