@@ -74,6 +74,31 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
+// A response that is not valid is lost. No part of it gets into a result or a log: it may
+// contain the token.
+func TestInvalidResponse(t *testing.T) {
+	for name, c := range map[string]struct{ post, search string }{
+		"not HTTP":        {post: "confidential secret-token\r\n\r\n"},
+		"no field":        {post: "HTTP/1.1 202 Accepted\r\nconfidential secret-token\r\n\r\n"},
+		"nothing":         {post: " "},
+		"search":          {post: " ", search: "confidential secret-token\r\n\r\n"},
+		"body of search":  {post: " ", search: "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nsecret-token\r\n"},
+		"search, no body": {post: " ", search: "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"},
+	} {
+		g := newGraphWith(t, false, step{status: 202})
+		g.raw, g.rawSearch = c.post, c.search
+		tr := g.transport()
+		log, logged := logOf()
+		tr.Logger = log
+		if got := deliver(t, tr, job(letter, "bob@example.net")); got != "deferred 451 4.4.2" {
+			t.Errorf("%s: the result is %s", name, got)
+		}
+		if s := logged.String(); !strings.Contains(s, errNoResponse.Error()) || strings.Contains(s, "secret-token") || strings.Contains(s, "confidential") {
+			t.Errorf("%s: the log is %s", name, s)
+		}
+	}
+}
+
 // If all mail has one mailbox, a failure of the mailbox concerns all mail. Otherwise
 // it concerns the sender.
 func TestMailboxOfSender(t *testing.T) {

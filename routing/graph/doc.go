@@ -98,7 +98,8 @@
 // waits up to 65 s for the rate, or for the end of Retry-After.
 //
 // Retry-After is the only header of throttling that is read: in an answer 429, and in
-// 503. Without it, 429 delays the mailbox by one minute.
+// 503. Without it, 429 delays the mailbox by one minute. The same applies to the answers
+// to a search in Sent Items.
 //
 // # Not tried with the real Graph
 //

@@ -42,19 +42,22 @@ type fakeGraph struct {
 	t    *testing.T
 	dial func(ctx context.Context, network, addr string) (net.Conn, error)
 
-	mu       sync.Mutex
-	script   []step            // for the next requests to sendMail; then each is sent
-	lag      int               // searches that find nothing
-	search   int               // status of searches; 0: 200
-	alias    map[string]string // addresses that items have in another form
-	noFields bool              // items of Sent Items have no header fields
-	mails    []*mail.Message
-	texts    []string
-	items    []item
-	posts    int
-	searches int
-	filters  []string
-	begun    func() // called for each request to sendMail
+	mu        sync.Mutex
+	script    []step            // for the next requests to sendMail; then each is sent
+	lag       int               // searches that find nothing
+	search    int               // status of searches; 0: 200
+	busy      []string          // values of Retry-After for the next searches, with 429
+	alias     map[string]string // addresses that items have in another form
+	noFields  bool              // items of Sent Items have no header fields
+	raw       string            // response to sendMail, instead of that of script
+	rawSearch string            // response to searches
+	mails     []*mail.Message
+	texts     []string
+	items     []item
+	posts     int
+	searches  int
+	filters   []string
+	begun     func() // called for each request to sendMail
 }
 
 // A step is what the fake does with a request to sendMail.
@@ -155,6 +158,10 @@ func (g *fakeGraph) sendMail(w http.ResponseWriter, r *http.Request) {
 	}
 	begun := g.begun
 	g.mu.Unlock()
+	if g.raw != "" {
+		cut(w, g.raw)
+		return
+	}
 	if begun != nil {
 		begun()
 	}
@@ -167,6 +174,14 @@ func (g *fakeGraph) sendMail(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(s.status)
 	if s.status != 202 {
 		fmt.Fprintf(w, `{"error":{"code":%q,"message":"confidential text"}}`, s.code)
+	}
+}
+
+// cut writes a response as it is, and ends the connection.
+func cut(w http.ResponseWriter, response string) {
+	if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
+		io.WriteString(conn, response)
+		conn.Close()
 	}
 }
 
@@ -212,11 +227,21 @@ func (g *fakeGraph) find(w http.ResponseWriter, r *http.Request) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.searches++
+	if g.rawSearch != "" {
+		cut(w, g.rawSearch)
+		return
+	}
 	filter := r.URL.Query().Get("$filter")
 	g.filters = append(g.filters, filter)
 	if g.search != 0 {
 		w.WriteHeader(g.search)
 		io.WriteString(w, `{"error":{"code":"ErrorAccessDenied","message":"confidential text"}}`)
+		return
+	}
+	if len(g.busy) > 0 {
+		w.Header().Set("Retry-After", g.busy[0])
+		w.WriteHeader(http.StatusTooManyRequests)
+		g.busy = g.busy[1:]
 		return
 	}
 	found := []item{}

@@ -78,6 +78,13 @@ func (l *mailboxes) hold(box *mailbox, d time.Duration) {
 	}
 }
 
+// held returns for how long no request is permitted, because of Retry-After.
+func (l *mailboxes) held(box *mailbox) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return time.Until(box.until)
+}
+
 // wait waits until a request may be sent, and counts it. It returns false if that
 // would take longer than maxWait, or if ctx ends.
 func (l *mailboxes) wait(ctx context.Context, box *mailbox) bool {

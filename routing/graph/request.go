@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
@@ -176,6 +177,9 @@ func (a *attempt) do(req *http.Request, begin func(addr, tls string), read func(
 		if errors.As(err, &u) {
 			err = u.Err // the URL has the query
 		}
+		if conn.Load() != nil {
+			err = plain(req.Context(), err)
+		}
 		ans.err = fmt.Errorf("graph: %w", err)
 		return ans
 	}
@@ -191,6 +195,24 @@ func (a *attempt) do(req *http.Request, begin func(addr, tls string), read func(
 		a.t.mailboxes.hold(a.box, or(ans.retryAfter, time.Minute))
 	}
 	return ans
+}
+
+var errNoResponse = errors.New("the connection ended without a valid response")
+
+// plain returns the error of a request that had a connection. Errors of net/http about a
+// response that is not valid have a part of its text, which must not get into a log.
+func plain(ctx context.Context, err error) error {
+	var (
+		timeout net.Error
+		network *net.OpError
+	)
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case errors.As(err, &timeout) && timeout.Timeout(), errors.As(err, &network), strings.HasPrefix(err.Error(), "tls: "):
+		return err
+	}
+	return errNoResponse
 }
 
 // errorCode returns the code of an error response. Only letters are a code: the body

@@ -46,9 +46,12 @@ func (a *attempt) search(ctx context.Context, id string, rcpts []*queue.Recipien
 			return sent, nil
 		case !slices.Contains(sent, false):
 			return sent, nil
-		case n == once || time.Now().Add(pause).After(end):
+		}
+		wait := max(pause, a.t.mailboxes.held(a.box))
+		switch {
+		case n == once || time.Now().Add(wait).After(end):
 			return sent, err
-		case !sleep(ctx, pause):
+		case !sleep(ctx, wait):
 			return sent, ctx.Err()
 		}
 		pause = min(2*pause, mostPause)
@@ -87,7 +90,7 @@ func (a *attempt) look(ctx context.Context, id string) (map[addr.Key]bool, error
 	}
 	var items []item
 	ans := a.do(req, nil, func(r io.Reader) (code string, err error) {
-		items, err = readItems(r)
+		items, err = readItems(ctx, r)
 		return "", err
 	})
 	switch {
@@ -111,12 +114,15 @@ func (a *attempt) look(ctx context.Context, id string) (map[addr.Key]bool, error
 }
 
 // readItems reads the response of a search. An incomplete list is an error.
-func readItems(r io.Reader) ([]item, error) {
+func readItems(ctx context.Context, r io.Reader) ([]item, error) {
 	var list struct {
 		Value []item `json:"value"`
 		Next  string `json:"@odata.nextLink"`
 	}
 	text, err := io.ReadAll(io.LimitReader(r, maxSearchBody))
+	if err != nil {
+		err = plain(ctx, err)
+	}
 	if err == nil && json.Unmarshal(text, &list) != nil {
 		err = errors.New("the response is not a list of messages")
 	}

@@ -29,6 +29,29 @@ func TestSentItemsLag(t *testing.T) {
 	})
 }
 
+// A search that Graph refuses with 429 is repeated after Retry-After. If that is later
+// than SearchTime, the next attempt searches.
+func TestSearchIsThrottled(t *testing.T) {
+	for after, want := range map[string]struct {
+		result   string
+		time     time.Duration
+		searches int
+	}{
+		"45":  {"success 250 2.0.0", 45 * time.Second, 2},
+		"600": {"deferred 451 4.4.2", 0, 1},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			g := newGraphInMemory(t, step{status: 504, send: true})
+			g.busy = []string{after}
+			began := time.Now()
+			got := deliver(t, g.transport(), job(letter, "bob@example.net"))
+			if posts, searches := g.counts(); got != want.result || time.Since(began) != want.time || posts != 1 || searches != want.searches {
+				t.Errorf("Retry-After %s: the result is %s after %v, %d requests and %d searches", after, got, time.Since(began), posts, searches)
+			}
+		})
+	}
+}
+
 // If the item appears after SearchTime, the next attempt finds it. If there is none,
 // the next attempt sends.
 func TestNextAttempt(t *testing.T) {
@@ -183,7 +206,7 @@ func TestReadItems(t *testing.T) {
 		``: false, `{}`: false, `[]`: false, `{"value":[]`: false, `{"value":null}`: false, `{"value":[],"@odata.nextLink":"https://x"}`: false,
 		`{"value":[` + strings.Repeat(" ", maxSearchBody) + `]}`: false,
 	} {
-		if _, err := readItems(strings.NewReader(text)); (err == nil) != ok {
+		if _, err := readItems(t.Context(), strings.NewReader(text)); (err == nil) != ok {
 			t.Errorf("%.60s: %v", text, err)
 		}
 	}
