@@ -35,6 +35,9 @@ type Runner interface {
 //
 //	os.Exit(gateway.Main("relay", flag.Args(), os.Stderr, newRelay))
 func Main(name string, args []string, stderr io.Writer, build func(*slog.Logger) (Runner, error)) int {
+	// Without a receiver, these signals end the process. The channel remains until the
+	// process ends.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP, syscall.SIGPIPE)
 	relay, err := start(args, stderr, build)
 	if err != nil {
 		fmt.Fprintf(stderr, "%s: %v\n", name, err)
