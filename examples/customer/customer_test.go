@@ -10,7 +10,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
@@ -265,15 +264,7 @@ func (w *world) byATRN(n int) {
 
 	// The log has the number of messages of each fetch.
 	fetched := fmt.Sprintf(`msg="requested mail" provider=mail.provider.example:%s method=ATRN messages=%d err=<nil>`, port(w.provider), n+1)
-	for range 100 { // the line comes after the last message
-		if strings.Contains(c.Log(), fetched) {
-			break
-		}
-		<-time.After(20 * time.Millisecond)
-	}
-	if !strings.Contains(c.Log(), fetched) {
-		t.Errorf("no %q in the log:\n%s", fetched, c.Log())
-	}
+	peers.Await(t, fetched, func() bool { return strings.Contains(c.Log(), fetched) }) // after the last message
 
 	// The next fetch works too. An unknown mailbox is reported to the sender
 	// through the provider.

@@ -63,8 +63,11 @@ func (g *graphMail) connectors(k *program.Kit, s *smarthost, chain []routing.Con
 	}
 	if len(s.hosts) == 0 {
 		c.ReportSender = cmp.Or(s.reportSender, s.sender)
-		if size := program.Size(t.Size()); k.MaxSize == 0 || k.MaxSize > size {
+		switch size := program.Size(t.Size()); {
+		case k.MaxSize == 0:
 			k.MaxSize = size
+		case k.MaxSize > size:
+			k.Fault("max-size", fmt.Errorf("is more than %d bytes, which is the largest message for Graph; -upstream would send larger ones", size))
 		}
 		return []routing.Connector{c}
 	}

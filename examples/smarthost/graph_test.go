@@ -81,6 +81,7 @@ func TestWrongGraphSettings(t *testing.T) {
 		app + "-graph a/b@example.com":    "-graph: is neither the address of a mailbox",
 		app + "-graph relay":              "-graph: is neither the address of a mailbox",
 		app + "-user u@example.com":       "-user: needs -upstream",
+		app + "-max-size 36M":             "-max-size: is more than 2868928 bytes",
 		app + "-graph-host http://x.test": `-graph-host: "http://x.test" is not host or host:port`,
 	} {
 		if got := peers.RefuseSelf(t, asMain, strings.Fields(args)...); !strings.Contains(got, want) || strings.Contains(got, "s3cr3t") {

@@ -32,7 +32,7 @@ type Source struct {
 	token    string    // guarded by mu, like all below
 	renew    time.Time // from when on the next token is requested
 	expires  time.Time // from when on the token is not used
-	retry    time.Time // no request before
+	retry    time.Time // no request after an error, and no Forget, before
 	err      error     // of the last request
 	renewing *renewal  // the request in progress, or nil
 }
@@ -64,7 +64,7 @@ func (s *Source) String() string { return s.name }
 func (s *Source) Token(ctx context.Context) (string, error) {
 	s.mu.Lock()
 	now := time.Now()
-	if s.renewing == nil && !now.Before(s.renew) && !now.Before(s.retry) {
+	if s.renewing == nil && !now.Before(s.renew) && (s.err == nil || !now.Before(s.retry)) {
 		s.renewing = &renewal{done: make(chan struct{})}
 		go s.request(s.renewing)
 	}

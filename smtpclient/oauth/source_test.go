@@ -165,6 +165,19 @@ func TestLifetimes(t *testing.T) {
 	}
 }
 
+// A token whose lifetime is shorter than the pause after an error is replaced when it
+// has expired.
+func TestVeryShortLifetime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		requests := 0
+		s := scripted(&requests, func(n int) (grant, error) { return grant{fmt.Sprint("token ", n), time.Second}, nil })
+		for n := range 3 {
+			want(t, s, fmt.Sprint("token ", n+1), nil)
+			time.Sleep(time.Second)
+		}
+	})
+}
+
 // A token that a server has refused is replaced, but not more often than every ten
 // seconds: a new one may be refused too.
 func TestForget(t *testing.T) {

@@ -80,6 +80,9 @@ func (k *Kit) ReadFile(setting, path string) []byte {
 	}
 	k.path(setting, path)
 	text, err := k.files.read(path)
+	if err == nil && (bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff"))) {
+		err = fmt.Errorf("%s: is in UTF-16: save it in UTF-8", path) // PowerShell's > writes it
+	}
 	if err != nil {
 		k.Fault(setting, err)
 		return nil

@@ -306,6 +306,7 @@ func TestCheck(t *testing.T) {
 	if status := p.Run([]string{"-config", config, "-check", "-console", ":8025"}, &out, &errs); status != 2 || !strings.Contains(errs.String(), "-console: Address: :8025 can be reached from other hosts") {
 		t.Errorf("status %d\n%s%s", status, out.String(), errs.String())
 	}
+	utf16 := peers.File(t, "\xff\xfee\x00x\x00\n\x00")
 	// One error for a file that cannot be parsed, and for a name that all parts have.
 	broken := p
 	broken.ReadFile = func(path string, _ []byte) ([]Setting, error) {
@@ -318,6 +319,7 @@ func TestCheck(t *testing.T) {
 	}{
 		{p, []string{"-config", "/nowhere/at/all"}, "-config: open /nowhere/at/all: no such file or directory"},
 		{broken, []string{"-config", config}, config + ":1: the file has a fault"},
+		{p, []string{"-config", config, "-domains", utf16}, "-domains: " + utf16 + ": is in UTF-16: save it in UTF-8"},
 		{p, []string{"-config", config, "-hostname", "bücher.example"}, `-hostname: "bücher.example" is not a host name`},
 		{p, []string{"-config", config, "-hostname", "relay_1.example.com"}, `-hostname: "relay_1.example.com" is not a host name`},
 	} {
