@@ -90,7 +90,8 @@ func (l *recordLog) drop(g *segment, reuse bool) error {
 	if reuse {
 		l.preparing = false
 		if reuse = !gone; err == nil && reuse {
-			l.spare, l.noSpare = g.file, nil
+			l.spare = g.file
+			l.setNoSpare(nil)
 		}
 		l.idle.Broadcast()
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/bridgehead-mail/bridgehead/queue"
@@ -136,6 +137,38 @@ func TestFullDiskAtOpen(t *testing.T) {
 			t.Fatal(err)
 		}
 		n -= 10
+	}
+}
+
+// TestSmallDiskAtOpen opens a new spool on a disk without room for a segment. The log says
+// that new mail is refused and, when there is room, that it is accepted.
+func TestSmallDiskAtOpen(t *testing.T) { synctest.Test(t, testSmallDiskAtOpen) }
+
+func testSmallDiskAtOpen(t *testing.T) {
+	d := newSimFS(1)
+	d.Capacity = 40 << 10
+	var log bytes.Buffer // Close ends the writes to it
+	s, err := open("spool", &Options{SegmentSize: 64 << 10, Logger: slog.New(slog.NewTextHandler(&log, nil))}, d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := s.Put(bg, testMessage("m", nil), forever); !errors.Is(err, queue.ErrFull) {
+		t.Errorf("Put: %v, want ErrFull", err)
+	}
+	d.Lock()
+	d.Capacity = 1 << 20
+	d.Unlock()
+	time.Sleep(time.Minute) // the spool tries again
+	if err := s.Put(bg, testMessage("m", nil), forever); err != nil {
+		t.Errorf("Put with room: %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, after, refused := strings.Cut(log.String(), "no room for another segment, new mail is refused")
+	if !refused || strings.Count(after, "new mail is accepted") != 1 || strings.Contains(after, "refused") {
+		t.Errorf("the log is\n%s", &log)
 	}
 }
 

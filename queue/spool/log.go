@@ -109,7 +109,9 @@ func (l *recordLog) start() error {
 	if errors.Is(err, queue.ErrFull) {
 		l.deleteDead() // which may make room
 		if err = l.rotate(0); errors.Is(err, queue.ErrFull) {
-			l.noSpare = err
+			l.mu.Lock()
+			l.setNoSpare(err)
+			l.mu.Unlock()
 			if l.resume() == nil || l.releaseReserve() && l.resume() == nil {
 				return nil
 			}

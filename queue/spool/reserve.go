@@ -96,7 +96,7 @@ func (l *recordLog) rotateFull(size int64, full error) error {
 	l.releaseReserve()
 	l.mu.Lock()
 	if l.noSpare == nil {
-		l.noSpare = full
+		l.setNoSpare(full)
 	}
 	l.mu.Unlock()
 	return l.rotateTo(size, l.segmentSize/(4*reserveShare))

@@ -152,11 +152,20 @@ func (l *recordLog) makeSpare() {
 	if err != nil {
 		l.failures.Add(1)
 	}
-	if err != nil && l.noSpare == nil {
-		l.logger.Error("spool: "+cannotMakeSpare(err)+", new mail is refused", "error", err)
+	l.setNoSpare(err)
+	l.idle.Broadcast()
+}
+
+// setNoSpare records why there is no spare, nil if there is one. It logs when new mail is
+// refused, and when it is accepted again. The caller has locked mu.
+func (l *recordLog) setNoSpare(err error) {
+	switch {
+	case err != nil && l.noSpare == nil:
+		l.logger.Error("spool: "+cannotMakeSpare(err)+", new mail is refused", "bytes", l.segmentSize, "error", err)
+	case err == nil && l.noSpare != nil:
+		l.logger.Info("spool: there is room for another segment, new mail is accepted")
 	}
 	l.noSpare = err
-	l.idle.Broadcast()
 }
 
 // cannotMakeSpare describes an error of newSpare.
