@@ -178,10 +178,11 @@ func TestWrongSettingsAreNamed(t *testing.T) {
 		"-partner-roots /nowhere/at/all":       "-partner-roots: open /nowhere/at/all",
 		"-partner-roots relay.go":              "-partner-roots: no certificate in",
 		"-member example.com=10.1.0.5 -partner mx.army.mil":                          "-spool: is required",
-		"-member example.com=10.1.0.5 -partner mx_army.mil:0 -spool /nowhere/at/all": "connector partner: SmartHosts[0]",
-		"-partner-priorities high,urgent":                                            `-partner-priorities: "urgent" is not high, normal or low`,
-		"-partner-header-priority":                                                   "-partner-header-priority: needs -partner-priorities",
-		"-port 25 restart":                                                           `"restart" is not a flag`,
+		"-member example.com=10.1.0.5 -partner mx_army.mil:0 -spool /nowhere/at/all": `-partner: "mx_army.mil:0": the port "0"`,
+		"-partner-domains a..b":           `-partner-domains: "a..b"`,
+		"-partner-priorities high,urgent": `-partner-priorities: "urgent" is not high, normal or low`,
+		"-partner-header-priority":        "-partner-header-priority: needs -partner-priorities",
+		"-port 25 restart":                `"restart" is not a flag`,
 	} {
 		if got := peers.RefuseSelf(t, asMain, strings.Fields(args)...); !strings.Contains(got, want) {
 			t.Errorf("%s: %s\nwant %q", args, got, want)

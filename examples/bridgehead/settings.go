@@ -45,7 +45,8 @@ type member struct {
 // check checks the settings and returns the members.
 func (b *bridgehead) check(k *program.Kit) (members []member) {
 	k.Require("member", len(b.members) > 0)
-	k.Require("partner", b.partner != "")
+	k.RequireHost("partner", b.partner)
+	k.Space("partner-domains", b.space)
 	if (b.user == "") != (b.passwordFile == "") {
 		k.Fault("partner-user", errors.New("and -partner-password-file are required together"))
 	}

@@ -27,13 +27,13 @@ func (c *customer) Build(k *program.Kit) program.Rules {
 	if k.Rate == 0 {
 		srv.Limits.MessageRate = -1 // all mail comes from one client, in a burst
 	}
+	k.Install("domains", gate, srv)
 	table := k.Table(nil, nil,
 		// Exclusive: while our mail server is down, its mail waits here. The
 		// provider would return it with the next fetch.
 		routing.Connector{Name: "mail server", Spaces: c.domains, SmartHosts: routing.SmartHosts(c.server), Exclusive: true},
 		c.toInternet(k, login),
 	)
-	k.Install("domains", gate, srv)
 	fetch := c.fetching(k, login, srv)
 	rules := program.Rules{
 		Table: table, Domains: gate.Domains,

@@ -44,11 +44,11 @@ func (c *customer) Define(f *flag.FlagSet) {
 }
 
 func (c *customer) check(k *program.Kit) {
-	k.Require("provider", c.provider != "")
+	k.RequireHost("provider", c.provider)
 	k.Require("user", c.user != "")
 	k.Require("password-file", c.passwordFile != "")
 	k.Require("domains", len(c.domains) > 0)
-	k.Require("server", c.server != "")
+	k.RequireHost("server", c.server)
 	switch {
 	case c.listen != "":
 	case len(c.allow) > 0:

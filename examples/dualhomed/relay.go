@@ -12,6 +12,7 @@ import (
 func (d *dualhomed) Build(k *program.Kit) program.Rules {
 	insideAddr, outsideAddr := d.check(k)
 	domains := []policy.Domain{{Name: d.domain}}
+	k.Domains("domain", domains)
 
 	inside := k.Server("inside")
 	k.Install("networks", &policy.Gate{Domains: domains, Networks: d.networks}, inside)

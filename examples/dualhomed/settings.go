@@ -48,7 +48,7 @@ func (d *dualhomed) check(k *program.Kit) (inside, outside netip.AddrPort) {
 	}
 	k.Require("networks", len(d.networks) > 0)
 	k.Require("domain", d.domain != "")
-	k.Require("organization", d.organization != "")
+	k.RequireHost("organization", d.organization)
 	return inside, outside
 }
 

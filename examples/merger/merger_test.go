@@ -160,7 +160,8 @@ func TestWrongSettingsAreNamed(t *testing.T) {
 		both + "-share names":                             "-names: is required with -share names",
 		both + "-spool /nowhere/at/all -share so":         `-share: "so" is not none, names`,
 		both + "-spool /nowhere/at/all -ours so..so":      `"so..so"`,
-		both + "-spool /nowhere/at/all -their-server a:0": "connector theirs: SmartHosts[0]",
+		both + "-spool /nowhere/at/all -their-server a:0": `-their-server: "a:0": the port "0"`,
+		both + "-our-server a:0":                          `-our-server: "a:0": the port "0"`,
 	} {
 		if got := peers.RefuseSelf(t, asMain, strings.Fields(args)...); !strings.Contains(got, want) {
 			t.Errorf("%s: %s\nwant %q", args, got, want)

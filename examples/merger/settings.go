@@ -40,14 +40,14 @@ func (m *merger) Define(f *flag.FlagSet) {
 
 func (m *merger) check(k *program.Kit) {
 	k.Require("ours", m.ours != "")
-	k.Require("our-server", m.ourServer != "")
+	k.RequireHost("our-server", m.ourServer)
 	k.Require("recipients", m.recipients != "" || len(m.ldap.urls) > 0)
 	m.ldap.check(k)
 	if m.primary && len(m.ldap.urls) == 0 {
 		k.Fault("primary", errors.New("needs -ldap"))
 	}
 	k.Require("theirs", m.theirs != "")
-	k.Require("their-server", m.theirServer != "")
+	k.RequireHost("their-server", m.theirServer)
 	switch {
 	case m.share != "none" && m.share != "names" && m.share != "unresolved":
 		k.Fault("share", fmt.Errorf("%q is not none, names or unresolved", m.share))

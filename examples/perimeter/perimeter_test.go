@@ -112,7 +112,7 @@ func TestWrongSettingsAreNamed(t *testing.T) {
 		"-bridgehead b.example.com":   `invalid value "b.example.com" for flag -bridgehead: not an IP address`,
 		"-recipients /nowhere/at/all": "-recipients: stat /nowhere/at/all",
 		"-domains example.com -bridgehead 10.1.0.25":                                      "-spool: is required",
-		"-domains example.com,exa_mple..com -bridgehead 10.1.0.25 -spool /nowhere/at/all": "connector organization: Spaces[1]",
+		"-domains example.com,exa_mple..com -bridgehead 10.1.0.25 -spool /nowhere/at/all": `-domains: accepted domain "exa_mple..com"`,
 	} {
 		if got := peers.RefuseSelf(t, asMain, strings.Fields(args)...); !strings.Contains(got, want) {
 			t.Errorf("%s: %s\nwant %q", args, got, want)

@@ -25,12 +25,12 @@ func (p *perimeter) Build(k *program.Kit) program.Rules {
 	for _, name := range p.domains {
 		gate.Domains = append(gate.Domains, policy.Domain{Name: name, Directory: directory})
 	}
+	k.Install("domains", gate, srv)
 	table := k.Table(gate.Domains, k.Listen("listen", p.listen),
 		// Exclusive: while the bridgehead is down, its mail waits here. By MX it
 		// would come back to us, or go to a backup host outside.
 		routing.Connector{Name: "organization", Spaces: p.domains, Exclusive: true, SmartHosts: []routing.SmartHost{p.bridgehead}},
 		routing.Connector{Name: "internet", Spaces: []string{"*"}, Port: p.port},
 	)
-	k.Install("domains", gate, srv)
 	return program.Rules{Receive: []program.Receive{{Server: srv, Address: p.listen}}, Table: table, Domains: gate.Domains}
 }

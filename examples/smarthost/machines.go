@@ -78,7 +78,9 @@ func (m *machines) check(k *program.Kit, allow program.Networks) {
 func (m *machines) rewriters(k *program.Kit, rules []rule) (agents []smtpserver.Agent) {
 	if m.defaultDomain != "" {
 		c := &rewrite.Complete{Domain: m.defaultDomain}
-		k.Fault("default-domain", c.Validate())
+		if err := c.Validate(); err != nil {
+			k.Fault("default-domain", errors.New(strings.TrimPrefix(err.Error(), "rewrite: Complete.Domain: ")))
+		}
 		agents = append(agents, c.Agent())
 	}
 	if m.sender != "" {

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"strings"
 
 	"github.com/bridgehead-mail/bridgehead/examples/internal/program"
+	"github.com/bridgehead-mail/bridgehead/routing"
 	"github.com/bridgehead-mail/bridgehead/smtpclient"
 )
 
@@ -51,6 +53,12 @@ func (s *smarthost) check(k *program.Kit) {
 	}
 	if s.port != 25 && len(s.hosts) > 0 {
 		k.Fault("port", errors.New("is the port of MX hosts; that of -upstream is a part of its value"))
+	}
+	if s.port < 1 || s.port > 65535 {
+		k.Fault("port", fmt.Errorf("%d is not 1 to 65535", s.port))
+	}
+	for i, host := range s.hosts {
+		k.Host(fmt.Sprintf("upstream[%d]", i), routing.SmartHost{Host: host})
 	}
 	s.graph.check(k)
 	s.machines.check(k, s.allow)

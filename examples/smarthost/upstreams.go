@@ -35,7 +35,7 @@ type rule struct {
 
 // rules parses -upstream-for. The result is sorted: the most specific senders first.
 func (u *upstreams) rules(k *program.Kit) (rules []rule) {
-	for _, text := range u.bySender {
+	for i, text := range u.bySender {
 		words := strings.Fields(text)
 		if len(words) != 2 && len(words) != 4 {
 			k.Fault("upstream-for", fmt.Errorf("%q is not \"sender host\" or \"sender host account password-file\"", text))
@@ -49,6 +49,7 @@ func (u *upstreams) rules(k *program.Kit) (rules []rule) {
 			k.Fault("upstream-for", errors.New("for all senders, use -upstream"))
 			continue
 		}
+		k.Host(fmt.Sprintf("upstream-for[%d]", i), routing.SmartHost{Host: r.host})
 		rules = append(rules, r)
 	}
 	slices.SortStableFunc(rules, func(a, b rule) int {

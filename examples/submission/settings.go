@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/bridgehead-mail/bridgehead/examples/internal/program"
+	"github.com/bridgehead-mail/bridgehead/routing"
 	"github.com/bridgehead-mail/bridgehead/smtpclient"
 )
 
@@ -99,6 +100,9 @@ func (s *submission) check(k *program.Kit) {
 	}
 	if s.upstream == "" && s.upstreamUser != "" {
 		k.Fault("upstream", errors.New("is required with -upstream-user"))
+	}
+	if s.upstream != "" {
+		k.Host("upstream", routing.SmartHost{Host: s.upstream})
 	}
 }
 

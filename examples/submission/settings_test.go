@@ -42,6 +42,7 @@ func TestWrongSettingsAreNamed(t *testing.T) {
 		{"dkim-key", readable(t), "other users can read or write it (mode 0644, want 0600)"},
 		{"dkim-key", peers.File(t, "sesame\n"), "-dkim-key: "},
 		{"upstream-user", "relay", "-upstream-user: -upstream-user and -upstream-password-file are required together"},
+		{"upstream", "relay:0", `-upstream: "relay:0": the port "0" is not a number`},
 		{"ldap-base", "dc=example", "-ldap: is required"},
 		{"primary-domains", "example.com", "-primary-domains: needs -ldap"},
 		{"listen", "25", `-listen: "25" is not an address`},

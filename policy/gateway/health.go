@@ -101,7 +101,7 @@ func (g *Gateway) queueHealth() HealthCheck {
 	case st.Drained:
 		return checked("queue", "this node drains, the other nodes deliver its mail")
 	case st.Frozen:
-		return checked("queue", "the queue is frozen by an operator")
+		return checked("queue", "receiving is paused by an operator")
 	case st.Paused:
 		return HealthCheck{Name: "queue", OK: true, Detail: "deliveries are paused by an operator"}
 	}

@@ -99,7 +99,7 @@ func TestHealth(t *testing.T) {
 		wantFaults(t, "running", &r.Gateway)
 
 		r.Queue.Freeze(context.Background())
-		wantFaults(t, "frozen", &r.Gateway, "queue: the queue is frozen by an operator")
+		wantFaults(t, "frozen", &r.Gateway, "queue: receiving is paused by an operator")
 		r.Queue.Thaw(context.Background())
 		wantFaults(t, "thawed", &r.Gateway)
 

@@ -1,7 +1,6 @@
 package program
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -65,15 +64,5 @@ func (k *Kit) checkFolders() {
 			k.Fault(f.setting, fmt.Errorf("%s is also the folder of -%s", f.path, first))
 		}
 		used[f.path] = f.setting
-	}
-}
-
-// smallestMessage is the size that every relay must accept (RFC 5321, 4.5.3.1.7).
-const smallestMessage = 64 << 10
-
-// checkSize reports a -max-size whose unit is missing.
-func (k *Kit) checkSize() {
-	if k.MaxSize > 0 && k.MaxSize < smallestMessage {
-		k.Fault("max-size", errors.New("is less than 64K, which RFC 5321 requires: is the unit missing, as in 36M?"))
 	}
 }

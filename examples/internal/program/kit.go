@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -49,7 +48,7 @@ func (k *Kit) Failed() bool { return len(k.faults) > 0 }
 // Require reports that a setting is missing, unless set is true or the setting has
 // another fault.
 func (k *Kit) Require(setting string, set bool) {
-	if !set && !slices.Contains(k.wrong(), setting) {
+	if !set && !k.faulty(setting) {
 		k.Fault(setting, errors.New("is required"))
 	}
 }
@@ -187,7 +186,7 @@ func (k *Kit) Aliases(setting, path string) *policy.AliasFile {
 // has one already.
 func (k *Kit) Listen(setting, address string) []netip.AddrPort {
 	a, err := ListenAddr(address)
-	if !slices.Contains(k.wrong(), setting) {
+	if !k.faulty(setting) {
 		k.Fault(setting, err)
 	}
 	return []netip.AddrPort{a}
@@ -232,12 +231,8 @@ func (p *parts) kit(l *loaded) *Kit {
 	k.checkHostname()
 	k.checkSize()
 	k.checkTrace()
-	if k.MaxHops < 0 {
-		k.Fault("max-hops", errors.New("is negative"))
-	}
-	if k.LogAge < 0 {
-		k.Fault("log-age", errors.New("is negative"))
-	}
+	k.checkLimits()
+	k.checkLogs()
 	return k
 }
 

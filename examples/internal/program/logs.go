@@ -2,8 +2,10 @@ package program
 
 import (
 	"cmp"
+	"errors"
 	"io"
 	"path/filepath"
+	"strings"
 
 	"github.com/bridgehead-mail/bridgehead/queue/tracking"
 	"github.com/bridgehead-mail/bridgehead/smtpclient"
@@ -37,6 +39,17 @@ func (s *Settings) protocolLogs() (received *smtpserver.ProtocolLogWriter, sent 
 // tracking returns the tracking log.
 func (s *Settings) tracking() *tracking.Log {
 	return &tracking.Log{Dir: filepath.Join(s.logs(), "tracking"), NoSubject: !s.Subjects, MaxAge: s.LogAge, MaxDir: int64(s.LogSize)}
+}
+
+// checkLogs reports a folder of logs that cannot be written. It is below -spool by default.
+func (k *Kit) checkLogs() {
+	setting := "logs"
+	if k.Logs == "" {
+		setting = "spool"
+	}
+	if err := k.tracking().Validate(); err != nil && !k.faulty(setting) {
+		k.Fault(setting, errors.New(strings.TrimPrefix(err.Error(), "log: Dir ")))
+	}
 }
 
 // logClosers returns the protocol logs, which the relay closes at its end.

@@ -2,6 +2,7 @@ package program
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/http"
 	"time"
@@ -15,7 +16,7 @@ import (
 func serveMetrics(ctx context.Context, relay *gateway.Gateway, address string) error {
 	l, err := net.Listen("tcp", address)
 	if err != nil {
-		return err
+		return fmt.Errorf("metrics: %w", err)
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/metrics", &metrics.Exporter{Gateway: relay, Logger: relay.Logger})

@@ -43,7 +43,11 @@ func (k *Kit) pauseQueue(was *Settings) {
 	case !is && was.pausesSending():
 		q.Continue(ctx)
 	}
-	if k.Pause != was.Pause {
-		k.Logger.Warn("the setting pause is in force", "pause", k.Pause)
+	switch {
+	case k.Pause == was.Pause:
+	case k.Pause == pauses[0]:
+		k.Logger.Info("the pause of the setting pause has ended")
+	default:
+		k.Logger.Warn("the relay is paused by the setting pause", "pause", k.Pause)
 	}
 }

@@ -151,7 +151,9 @@ func (p *Program) parse(args []string, stderr io.Writer) *loaded {
 	}
 	l.define(l.flags)
 	l.own.Define(l.flags)
+	l.flags.Usage = func() {} // the explanations of all flags would hide an error
 	if l.usage = l.flags.Parse(args); l.usage != nil {
+		p.explain(l, stderr)
 		return l
 	}
 	l.rest = l.flags.Args()
@@ -176,6 +178,16 @@ func (p *Program) parse(args []string, stderr io.Writer) *loaded {
 	}
 	l.apply(l.flags, settings)
 	return l
+}
+
+// explain writes the flags for -h, and a reference to -h after an error of the command line.
+func (p *Program) explain(l *loaded, stderr io.Writer) {
+	if !errors.Is(l.usage, flag.ErrHelp) {
+		fmt.Fprintf(stderr, "%s -h explains each flag\n", p.Name)
+		return
+	}
+	fmt.Fprintf(stderr, "Usage of %s:\n", p.Name)
+	l.flags.PrintDefaults()
 }
 
 // defaultConfig returns the end of the text of -config.

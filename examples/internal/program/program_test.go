@@ -45,7 +45,7 @@ func (o *office) Define(f *flag.FlagSet) {
 }
 
 func (o *office) Build(k *Kit) Rules {
-	k.Require("server", o.server != "")
+	k.RequireHost("server", o.server)
 	k.Require("domains", o.domains != "")
 	srv, gate := k.Server("office"), &policy.Gate{}
 	directory := k.Recipients("recipients", o.recipients)

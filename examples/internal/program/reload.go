@@ -211,6 +211,13 @@ func (l *loaded) wrong() (names []string) {
 	return names
 }
 
+// faulty reports whether a setting or one of its values has a fault.
+func (l *loaded) faulty(setting string) bool {
+	return slices.ContainsFunc(l.faults, func(f fault) bool {
+		return f.name == setting || strings.HasPrefix(f.name, setting+"[")
+	})
+}
+
 // named adds the files of settings to their names.
 func (l *loaded) named(settings []string) (texts []string) {
 	for _, name := range settings {

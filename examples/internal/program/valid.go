@@ -22,6 +22,13 @@ func (k *Kit) valid(relay *gateway.Gateway, r *Rules) error {
 			}
 		}
 	}
+	if c := k.Console; c.Address == "" && c.Socket == "" {
+		for setting, value := range map[string]string{"console-token": c.TokenFile, "console-audit": c.AuditDir} {
+			if value != "" {
+				k.fault(setting, errors.New("has no effect without -console or -console-socket"))
+			}
+		}
+	}
 	if web := k.Console.Install(&gateway.Gateway{Queue: new(queue.Queue)}); web != nil {
 		if err := web.Validate(); err != nil {
 			k.fault("console", errors.New(strings.ReplaceAll(err.Error(), "console: ", "")))
@@ -54,7 +61,8 @@ func (k *Kit) warnings(relay *gateway.Gateway, r *Rules) (texts []string) {
 
 // finding returns the setting that a finding is about, and its text.
 func (k *Kit) finding(f *gateway.Finding, r *Rules) (setting, text string) {
-	pairs := []string{"Hostname", "hostname"}
+	pairs := []string{"Hostname", "hostname", "Queue.Reports.From", "report-from", "Queue.Reports.CopyTo", "postmaster",
+		"Queue.Deliverer.Resolver", "dns"}
 	for i, c := range r.Receive {
 		field := fmt.Sprintf("Listeners[%d]", i)
 		pairs = append(pairs, field+".Server.Hostname", "hostname")

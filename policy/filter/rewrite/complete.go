@@ -2,7 +2,6 @@ package rewrite
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -28,10 +27,10 @@ var completed = append([]string{"To", "Cc"}, senderFields...)
 func (c *Complete) Validate() error {
 	_, isAddress, err := canonical(c.Domain)
 	if err == nil && isAddress {
-		err = errors.New("it is an address")
+		err = fmt.Errorf("%q is an address, not a domain", c.Domain)
 	}
 	if err != nil {
-		return fmt.Errorf("rewrite: Complete.Domain: %q is not a domain: %w", c.Domain, err)
+		return fmt.Errorf("rewrite: Complete.Domain: %w", err)
 	}
 	return nil
 }
