@@ -112,7 +112,11 @@ func (f *Fetcher) Run(ctx context.Context) {
 				if n >= 0 {
 					attrs = append(attrs, "messages", n)
 				}
-				f.Logger.Info("requested mail", append(attrs, "err", err)...)
+				level := slog.LevelInfo
+				if err != nil && !errors.Is(err, ErrNoMail) {
+					level = slog.LevelWarn
+				}
+				f.Logger.Log(ctx, level, "requested mail", append(attrs, "err", err)...)
 			}
 		} else if opens.IsZero() {
 			return // the schedule never opens again

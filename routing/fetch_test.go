@@ -1,8 +1,10 @@
 package routing
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"strings"
 	"testing"
@@ -67,5 +69,23 @@ func TestFetchOnASchedule(t *testing.T) {
 		}
 		f.Schedule = schedule(t, "1999-01-01 10:00-11:00", time.UTC)
 		f.Run(t.Context()) // returns, as it would never ask
+	})
+}
+
+// Run logs a request that has failed as a warning.
+func TestFetcherWarns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		f := &Fetcher{Provider: SmartHost{Host: "[192.0.2.1]"}, Method: FetchETRN, Domains: []string{"x.example"}, Interval: time.Hour,
+			Logger: slog.New(slog.NewTextHandler(&log, nil)),
+			Transport: &smtpclient.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+				return nil, errors.New("busy")
+			}}}
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Minute)
+		defer cancel()
+		f.Run(ctx)
+		if !strings.Contains(log.String(), `level=WARN msg="requested mail" provider=[192.0.2.1] method=ETRN`) || !strings.Contains(log.String(), "busy") {
+			t.Error(log.String())
+		}
 	})
 }
