@@ -32,6 +32,7 @@ func TestPause(t *testing.T) {
 	if m := w.server.Inbox.Next(t); !strings.Contains(m.Text, "Subject: waits") {
 		t.Errorf("the server received\n%s", m.Text)
 	}
+	w.logged("the pause of the setting pause has ended")
 	w.send("b@example.com", "250")
 	if got := w.health(); got != "" {
 		t.Errorf("the settings: %s", got)
