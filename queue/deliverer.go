@@ -100,7 +100,7 @@ type Pacer interface {
 }
 
 // A Releaser is a Deliverer that keeps mail until it is requested, for example until a
-// dial-up line is up. [Queue.RetryQueue], [Queue.RetryQueues] and [RetryNow] call
+// dial-up line is up, or until a time of day. [Queue.RetryQueue], [Queue.RetryQueues] and [RetryNow] call
 // Release for each hop that they retry, and then call Pace. With several nodes, each node calls it.
 // Release must be cheap and must not block.
 type Releaser interface {

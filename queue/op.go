@@ -53,8 +53,8 @@ func Suspend() Op { return Op{what: opSuspend} }
 func Resume() Op { return Op{what: opResume} }
 
 // RetryNow makes messages due at once. If they wait for a next hop that could
-// not be reached, the Queue probes it; if they wait for a request, the next hop is
-// released (see [Releaser]). Suspended messages stay suspended.
+// not be reached, the Queue probes it; if they wait for a request or for the times of a
+// schedule, the next hop is released (see [Releaser]). Suspended messages stay suspended.
 func RetryNow() Op { return Op{what: opRetry} }
 
 // Resubmit routes messages again as if they were new, and removes the routes of

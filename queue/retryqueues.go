@@ -24,8 +24,8 @@ func (q *Queue) RetryQueue(ctx context.Context, hop NextHop) {
 // RetryQueues retries the mail for the next hops for which match returns true,
 // and returns the number of its messages. It ignores the retry times of the
 // hops and of the messages. It calls the Deliverer's Pace again, so it also
-// starts mail that waits for a request (ETRN, [Releaser]). Suspended messages, and messages
-// whose Release is in the future, continue to wait.
+// starts mail that waits for a request (ETRN, [Releaser]) or for the times of a schedule.
+// Suspended messages, and messages whose Release is in the future, continue to wait.
 //
 // If an attempt is in progress and fails, it is repeated at once.
 func (q *Queue) RetryQueues(ctx context.Context, match func(NextHop) bool) (messages int, err error) {

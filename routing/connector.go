@@ -122,7 +122,9 @@ type Connector struct {
 	SystemMessages SystemMessages
 
 	// Schedule is when the connector runs; nil means always. At other times
-	// its mail waits.
+	// its mail waits. An operator can start the mail of a next hop at such a time,
+	// as for OnDemand below; mail for the same next hop that arrives in the 10
+	// minutes after the request is also sent.
 	Schedule *Schedule
 	// OversizeSchedule replaces Schedule for messages larger than OversizeSize
 	// bytes. Set both or neither. If OversizeSchedule is nil, Schedule applies

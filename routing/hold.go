@@ -1,6 +1,7 @@
 package routing
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -30,11 +31,20 @@ func (r *Router) Pace(hop queue.NextHop) queue.Pace {
 
 var _ queue.Releaser = (*Router)(nil)
 
-// Release implements queue.Releaser: it releases the mail of a connector with OnDemand.
+// Release implements queue.Releaser: it releases the mail of a connector with OnDemand,
+// and the mail of one next hop of a connector with a schedule. Held mail (Hold) is only
+// for clients to request.
 func (r *Router) Release(hop queue.NextHop) {
-	if c := r.table().byName[hop.Connector]; c != nil && c.OnDemand {
-		now := time.Now()
+	c := r.table().byName[hop.Connector]
+	if c == nil || c.Hold {
+		return
+	}
+	now := time.Now()
+	if c.OnDemand {
 		r.releases.add(now, &release{connector: c.Name, until: now.Add(releaseTime)})
+	}
+	if c.scheduleFor(hop) != nil {
+		r.releases.force(hop, now)
 	}
 }
 
@@ -56,7 +66,7 @@ func (r *Router) held(c *connector, hop queue.NextHop) (bool, time.Time) {
 		}
 	}
 	s, now := c.scheduleFor(hop), r.Clock.Now()
-	if s.Open(now) {
+	if s.Open(now) || r.releases.isForced(hop, time.Now()) {
 		return false, time.Time{}
 	}
 	return true, s.NextOpen(now)
@@ -109,12 +119,38 @@ func (l *release) same(o *release) bool {
 
 // releases are the requests that are still valid.
 type releases struct {
-	mu  sync.Mutex // guards all
-	all []*release
+	mu     sync.Mutex // guards the fields below
+	all    []*release
+	forced map[queue.NextHop]time.Time // until when a hop does not wait for its schedule
 }
 
-// maxReleases is the maximum number of releases; the oldest are dropped.
-const maxReleases = 1000
+// maxReleases is the maximum number of releases; the oldest are dropped. maxForced is
+// the maximum number of next hops that do not wait for their schedule.
+const (
+	maxReleases = 1000
+	maxForced   = 10_000
+)
+
+// force makes the mail of a hop independent of its schedule for releaseTime.
+func (rs *releases) force(hop queue.NextHop, now time.Time) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	if rs.forced == nil {
+		rs.forced = make(map[queue.NextHop]time.Time)
+	}
+	if len(rs.forced) >= maxForced {
+		maps.DeleteFunc(rs.forced, func(_ queue.NextHop, until time.Time) bool { return !now.Before(until) })
+	}
+	if _, known := rs.forced[hop]; known || len(rs.forced) < maxForced {
+		rs.forced[hop] = now.Add(releaseTime)
+	}
+}
+
+func (rs *releases) isForced(hop queue.NextHop, now time.Time) bool {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	return now.Before(rs.forced[hop])
+}
 
 // add adds releases, in place of older ones for the same mail. It reports
 // whether all of them were added only a short time before.

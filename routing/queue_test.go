@@ -224,3 +224,80 @@ func TestTheQueueWaitsForDemand(t *testing.T) {
 		x.expect(t, "requested again", "a@example.net 5h0m0s", "b@example.org 5h0m0s", "c@example.net 5h5m0s", "d@example.net 6h16m0s")
 	})
 }
+
+// A retry sends the mail of a next hop also outside the schedule of its connector, for
+// ten minutes. The other next hops, and large messages with a schedule of their own,
+// continue to wait.
+func TestARetryDoesNotWaitForTheSchedule(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // it begins at midnight UTC
+		night := func(text string) *Schedule {
+			s, err := ParseSchedule(text, time.UTC)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return s
+		}
+		x := newRelay(t, Connector{Name: "net", Spaces: []string{"example.net"}, Schedule: night("22:00-23:00"),
+			OversizeSchedule: night("23:00-24:00"), OversizeSize: 1000},
+			Connector{Name: "out", Spaces: []string{"*"}, Schedule: night("22:00-23:00")})
+		x.submit(t, "a@example.net", 10)
+		x.submit(t, "large@example.net", 5000)
+		x.submit(t, "b@example.org", 10)
+		time.Sleep(time.Hour)
+		x.expect(t, "outside the schedule")
+		x.q.RetryQueue(t.Context(), queue.NextHop{Connector: "net", Destination: "net"})
+		time.Sleep(5 * time.Minute)
+		x.submit(t, "c@example.net", 10)
+		time.Sleep(time.Minute)
+		sent := []string{"a@example.net 1h0m0s", "c@example.net 1h5m0s"}
+		x.expect(t, "requested", sent...)
+		time.Sleep(10 * time.Minute)
+		x.submit(t, "d@example.net", 10)
+		time.Sleep(time.Hour)
+		x.expect(t, "not requested again", sent...)
+		if n, err := x.q.Do(t.Context(), queue.Filter{Recipient: "large@*"}, queue.RetryNow()); n != 1 || err != nil {
+			t.Errorf("%d messages, %v", n, err)
+		}
+		time.Sleep(time.Minute)
+		sent = append(sent, "large@example.net 2h16m0s")
+		x.expect(t, "the large message", sent...)
+		time.Sleep(21 * time.Hour)
+		x.expect(t, "the schedule", "a@example.net 1h0m0s", "b@example.org 22h0m0s", "c@example.net 1h5m0s", "d@example.net 22h0m0s", "large@example.net 2h16m0s")
+	})
+}
+
+// A client that requests held mail does not change the schedule of the connector.
+func TestETRNWaitsForTheSchedule(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		night, err := ParseSchedule("22:00-23:00", time.UTC)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x := newRelay(t, Connector{Name: "branch", Spaces: []string{"branch.example"}, Hold: true, Schedule: night})
+		x.submit(t, "a@branch.example", 10)
+		time.Sleep(time.Hour)
+		x.r.ETRN(t.Context(), "", "branch.example")
+		time.Sleep(time.Hour)
+		x.expect(t, "outside the schedule")
+	})
+}
+
+// The number of next hops that do not wait for their schedule has a limit. Those whose
+// time is over do not count.
+func TestForcedHopsHaveALimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var rs releases
+		hop := func(n int) queue.NextHop { return queue.NextHop{Connector: "out", Destination: fmt.Sprint(n)} }
+		for n := range maxForced + 10 {
+			rs.force(hop(n), time.Now())
+		}
+		if len(rs.forced) != maxForced || !rs.isForced(hop(0), time.Now()) || rs.isForced(hop(maxForced), time.Now()) {
+			t.Errorf("%d next hops", len(rs.forced))
+		}
+		time.Sleep(releaseTime)
+		rs.force(hop(maxForced), time.Now())
+		if len(rs.forced) != 1 || !rs.isForced(hop(maxForced), time.Now()) {
+			t.Errorf("%d next hops after their time", len(rs.forced))
+		}
+	})
+}

@@ -39,7 +39,7 @@ func (c *customer) Define(f *flag.FlagSet) {
 	f.StringVar(&c.schedule, "schedule", "always", "`times` when mail is requested, in local time, as \"Mon-Fri 07:00-19:00; Sat 08:00-12:00\";\non-demand: only after SIGUSR1")
 	f.StringVar(&c.listen, "listen", "", "`address` to listen on, as :25; required with etrn and -allow, default: no listener")
 	f.Var(&c.allow, "allow", "`networks` of the office's hosts, which may send mail to any domain, as 10.0.0.0/24; default: none")
-	f.StringVar(&c.sendSchedule, "send-schedule", "always", "`times` when mail is sent to the provider, as in -schedule; on-demand: only after SIGUSR1, a\nretry by relayctl, or a start with -retry-now")
+	f.StringVar(&c.sendSchedule, "send-schedule", "always", "`times` when mail is sent to the provider, as in -schedule; on-demand: only after SIGUSR1, a\nretry by relayctl, or a start with -retry-now, which also send mail outside these times")
 	f.BoolVar(&c.etrnAfterSend, "etrn-after-send", false, "also request mail by ETRN on each connection that has just sent mail to the provider")
 }
 

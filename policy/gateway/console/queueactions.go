@@ -113,7 +113,7 @@ func planResumeQueues(x *call, p hopsParams) (*plan, error) {
 }
 
 func planRetryQueues(x *call, p hopsParams) (*plan, error) {
-	return planForHops(x, p, "Retry", "All mail of the queue is due at once. Suspended messages stay suspended.", func(ctx context.Context, hop queue.NextHop) (int, error) {
+	return planForHops(x, p, "Retry", "All mail of the queue is due at once, also outside the schedule of its connector. Suspended messages stay suspended.", func(ctx context.Context, hop queue.NextHop) (int, error) {
 		return x.console.Gateway.Queue.RetryQueues(ctx, func(h queue.NextHop) bool { return h == hop })
 	})
 }
