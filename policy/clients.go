@@ -24,7 +24,7 @@ type Clients struct {
 	// Authenticated matches clients that have authenticated.
 	Authenticated bool
 	// Identities matches clients that have authenticated as one of these
-	// identities. The comparison is exact.
+	// identities. Upper and lower case are equal.
 	Identities []string
 	// Networks matches clients with an address in one of these networks.
 	Networks []netip.Prefix
@@ -73,7 +73,7 @@ func (c *Clients) prepare() (*clients, []error) {
 			errs = append(errs, errors.New("policy: Clients.Identities has an empty identity"))
 			continue
 		}
-		p.identities[id] = true
+		p.identities[addr.FoldLocal(id)] = true
 	}
 	var err error
 	if p.networks, err = NewNetworks(c.Networks...); err != nil {
@@ -156,7 +156,7 @@ func (p *clients) byAddress() bool {
 func (p *clients) meets(c *client) (bool, error) {
 	id := c.s.Identity()
 	switch {
-	case p.everyone, p.anonymous && id == "", id != "" && (p.authenticated || p.identities[id]), p.networks.Contains(c.ip):
+	case p.everyone, p.anonymous && id == "", id != "" && (p.authenticated || p.identities[addr.FoldLocal(id)]), p.networks.Contains(c.ip):
 		return true, nil
 	case p.certified(c.s):
 		return true, nil

@@ -71,7 +71,7 @@ func TestWhoMayRelay(t *testing.T) {
 func TestIdentities(t *testing.T) {
 	r := &Relay{Grants: []Grant{
 		{To: Clients{Everyone: true}, Rights: Submit},
-		{To: Clients{Identities: []string{"alice"}}, Rights: AcceptAnyRecipient},
+		{To: Clients{Identities: []string{"Alice"}}, Rights: AcceptAnyRecipient}, // she logs in as alice
 	}}
 	srv := servePasswords(t, r.Agent())
 	srv.Talk(t, stranger, `

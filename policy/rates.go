@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
@@ -163,7 +162,7 @@ func newRateCounter(rate Rate, most int) *rateCounter {
 	}
 	c := &rateCounter{rate: rate, exempt: make(map[string]bool)}
 	for _, id := range rate.ExemptIdentities {
-		c.exempt[strings.ToLower(id)] = true
+		c.exempt[addr.FoldLocal(id)] = true
 	}
 	c.windows = bounded[string, rateWindow]{max: most, used: func(w *rateWindow) int64 { return w.began.Unix() }}
 	return c
@@ -173,7 +172,7 @@ func newRateCounter(rate Rate, most int) *rateCounter {
 // it is not counted.
 func (c *rateCounter) key(s *smtpserver.Session, from string) (string, bool) {
 	ip, hasIP := clientIP(s)
-	id := strings.ToLower(s.Identity()) // most Authenticators ignore case
+	id := addr.FoldLocal(s.Identity())
 	if c.exempt[id] || hasIP && c.rate.Exempt.Contains(ip) {
 		return "", false
 	}

@@ -84,15 +84,23 @@ func (p *SendAs) check(ctx context.Context, s *smtpserver.Session, sender string
 
 // SendersOf returns a function for SendAs.Owns that uses a table from identity
 // to senders. A sender is an address, or "@domain" for all addresses of a
-// domain. An identity that is an address also owns that address.
+// domain. An identity that is an address also owns that address. Upper and lower
+// case are equal. Two identities in the table that differ only in case have no
+// senders, because an Authenticator that ignores case cannot distinguish them.
 func SendersOf(table map[string][]string) func(ctx context.Context, identity, sender string) (bool, error) {
 	sets := make(map[string]map[string]bool, len(table))
 	for id, senders := range table {
+		id = addr.FoldLocal(id)
+		if _, twice := sets[id]; twice {
+			sets[id] = nil
+			continue
+		}
 		sets[id] = addressSet(senders)
 	}
 	return func(_ context.Context, identity, sender string) (bool, error) {
 		f := fold(sender)
 		own := strings.Contains(identity, "@") && fold(identity) == f
-		return own || sets[identity][f] || sets[identity]["@"+addr.DomainOf(sender)], nil
+		set := sets[addr.FoldLocal(identity)]
+		return own || set[f] || set["@"+addr.DomainOf(sender)], nil
 	}
 }

@@ -213,6 +213,23 @@ func TestSendAs(t *testing.T) {
 	}
 }
 
+// The case of an identity does not matter. If two identities differ only in case, it is not
+// clear whose the senders are.
+func TestCaseOfSendersOf(t *testing.T) {
+	owns := SendersOf(map[string][]string{"Alice": {"sales@example.com"}, "bob": {"bob@example.com"}, "BOB": {"boss@example.com"}})
+	for _, c := range []struct {
+		identity, sender string
+		want             bool
+	}{
+		{"Alice", "sales@example.com", true}, {"ALICE", "sales@example.com", true},
+		{"bob", "bob@example.com", false}, {"BOB", "boss@example.com", false}, {"bob", "boss@example.com", false},
+	} {
+		if got, err := owns(t.Context(), c.identity, c.sender); got != c.want || err != nil {
+			t.Errorf("%s as %s: %v, %v", c.identity, c.sender, got, err)
+		}
+	}
+}
+
 func TestSenderDomain(t *testing.T) {
 	d := &SenderDomain{Resolver: fakeDNS{
 		"MX mx.example":            "mail.example.",

@@ -23,7 +23,8 @@ type connector struct {
 	domainTLS  map[string]*smtpclient.TLSPolicy
 	belowTLS   map[string]*smtpclient.TLSPolicy
 	receivers  map[string]bool
-	identities map[string]bool
+	identities map[string]bool // folded
+	mayRequest map[string]bool // HoldAccounts, folded
 	downgrade  []replyPattern
 	upgrade    []replyPattern
 }
@@ -248,7 +249,8 @@ func (b *builder) restrictions(c *connector) {
 			b.fault(fmt.Sprintf("Scope.Networks[%d]", i), "%v has bits set beyond the prefix length; did you mean %v?", p, p.Masked())
 		}
 	}
-	c.receivers, c.identities = setOf(c.Scope.ReceiveConnectors), setOf(c.Scope.Identities)
+	c.receivers = setOf(c.Scope.ReceiveConnectors)
+	c.identities, c.mayRequest = identitySet(c.Scope.Identities), identitySet(c.HoldAccounts)
 	if c.MaxMessageSize < 0 {
 		b.fault("MaxMessageSize", "negative")
 	}
@@ -282,6 +284,15 @@ func setOf(list []string) map[string]bool {
 	m := make(map[string]bool, len(list))
 	for _, s := range list {
 		m[s] = true
+	}
+	return m
+}
+
+// identitySet is setOf for identities, which are compared without case.
+func identitySet(list []string) map[string]bool {
+	m := make(map[string]bool, len(list))
+	for _, s := range list {
+		m[addr.FoldLocal(s)] = true
 	}
 	return m
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/emersion/go-smtp"
 
+	"github.com/bridgehead-mail/bridgehead/internal/addr"
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
@@ -76,7 +77,7 @@ func (c *connector) inScope(m *queue.Message) bool {
 	if len(c.receivers) > 0 && !c.receivers[m.Origin.Connector] {
 		return false
 	}
-	if len(c.identities) > 0 && !c.identities[m.Origin.Identity] {
+	if len(c.identities) > 0 && !c.identities[addr.FoldLocal(m.Origin.Identity)] {
 		return false
 	}
 	if len(c.Scope.Networks) == 0 {

@@ -135,6 +135,7 @@ type Connector struct {
 	// Router.ATRN.
 	Hold bool
 	// HoldAccounts are the authenticated identities that may request held mail.
+	// Upper and lower case are equal.
 	// If it is empty, every client may request the mail by ETRN, and no client
 	// may request it by ATRN.
 	HoldAccounts []string
@@ -175,7 +176,7 @@ type Scope struct {
 	// ("pickup", "dsn"): values of queue.Origin.Connector.
 	ReceiveConnectors []string
 	// Identities are the authenticated identities of clients
-	// (queue.Origin.Identity).
+	// (queue.Origin.Identity). Upper and lower case are equal.
 	Identities []string
 }
 

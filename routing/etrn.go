@@ -10,6 +10,7 @@ import (
 
 	"github.com/emersion/go-smtp"
 
+	"github.com/bridgehead-mail/bridgehead/internal/addr"
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
@@ -123,7 +124,7 @@ func (c *connector) releasedTo(identity string, strict bool) bool {
 	switch {
 	case !c.Hold || c.Disabled:
 		return false
-	case identity != "" && slices.Contains(c.HoldAccounts, identity):
+	case identity != "" && c.mayRequest[addr.FoldLocal(identity)]:
 		return true
 	}
 	return !strict && len(c.HoldAccounts) == 0

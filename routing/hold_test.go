@@ -100,6 +100,7 @@ func TestETRNReplies(t *testing.T) {
 		{"branch", "North.Branch.Example", -1, nil, "250 2.0.0 OK, queuing for node North.Branch.Example started"},
 		{"branch", "north.branch.example", 0, errors.New("frozen"), "458 4.3.0 Unable to queue messages for node north.branch.example"},
 		{"branch", "#branch", -1, nil, "250 2.0.0 OK, queuing for node #branch started"},
+		{"Branch", "#branch", -1, nil, "250 2.0.0 OK, queuing for node #branch started"},
 		{"", "open.example", -1, nil, "250 2.0.0 OK, queuing for node open.example started"},
 		{"", "#open", -1, nil, "459 4.7.1 Node #open not allowed: no held mail that you may request"},
 		{"", "north.branch.example", -1, nil, "459 4.7.1 Node north.branch.example not allowed: no held mail that you may request"},

@@ -98,6 +98,8 @@ func TestIneligibleConnectors(t *testing.T) {
 			queue.Message{Origin: queue.Origin{Connector: "edge"}}, "451 4.4.4"},
 		{"identity", Connector{Scope: Scope{Identities: []string{"alice"}}},
 			queue.Message{Origin: queue.Origin{Identity: "alice"}}, "c"},
+		{"identity in another case", Connector{Scope: Scope{Identities: []string{"Alice"}}},
+			queue.Message{Origin: queue.Origin{Identity: "aLICE"}}, "c"},
 		{"no identity", Connector{Scope: Scope{Identities: []string{"alice"}}}, queue.Message{}, "451 4.4.4"},
 
 		{"accepted sender", Connector{AcceptSenders: []string{"boss@example.com"}}, queue.Message{From: "Boss@example.com"}, "c"},

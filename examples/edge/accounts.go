@@ -12,7 +12,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// accounts maps account names to bcrypt hashes of their passwords.
+// accounts maps account names in lower case to bcrypt hashes of their passwords.
 type accounts map[string][]byte
 
 const (
@@ -30,6 +30,7 @@ func parseAccounts(path, text string) (accounts, error) {
 			continue
 		}
 		name, hash, _ := strings.Cut(line, ":")
+		name = strings.ToLower(name)
 		// The errors must not contain the line: it is secret.
 		cost, err := bcrypt.Cost([]byte(hash))
 		if err != nil || name == "" {
@@ -63,7 +64,7 @@ func (a accounts) names() (names []string) {
 // check is the function for PasswordAuth. It takes the same time for unknown and
 // known names, so that the time does not show which names exist.
 func (a accounts) check(_ context.Context, _ *smtpserver.Session, name, password string) error {
-	hash, known := a[name]
+	hash, known := a[strings.ToLower(name)]
 	if !known {
 		for _, hash = range a {
 			break

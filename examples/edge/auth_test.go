@@ -60,7 +60,7 @@ func TestBasicAuthentication(t *testing.T) {
 
 	// Outbound.
 	if out, err := peers.Swaks(t, "--server", w.organization, "--from", "alice@example.com", "--to", "carol@example.net",
-		"--tls", "--auth-user", "organization", "--auth-password", "the organization's"); err != nil {
+		"--tls", "--auth-user", "Organization", "--auth-password", "the organization's"); err != nil {
 		t.Fatalf("swaks: %v\n%s", err, out)
 	}
 	if m := internet.Inbox.Next(t); m.To()[0] != "carol@example.net" {

@@ -286,7 +286,8 @@ func TestAccountsFile(t *testing.T) {
 		"srv:HASH\n# srv:HASH\n":          "",
 		"srv:HASHjunk\n":                  ":1: there is text after the hash",
 		"srv:HASH:extra field\n":          ":1: there is text after the hash",
-		"a:HASH\nsrv:HASH\na:HASH\n":      ":3: the name is also in line 1",
+		"Srv:HASH\n":                      "", // case does not matter
+		"a:HASH\nsrv:HASH\nA:HASH\n":      ":3: the name is also in line 1",
 		"srv:$2a$31$" + string(hash[7:]):  ":1: the cost 31 of the hash is more than 16",
 		"srv:sesame\n":                    ":1: want name:hash",
 		"srv:" + string(hash[:58]) + "\n": ":1: want name:hash",

@@ -33,7 +33,7 @@ func (c *receiveOrganization) define(f *flag.FlagSet) {
 	const section = "receive.organization."
 	f.StringVar(&c.listen, organizationListen, "", "`address` to listen on for the organization's servers, as 10.0.0.1:25; required")
 	f.Var(&c.secured, section+"externally-secured", "`networks` of the organization's servers that are trusted by their address. Something else must\nsecure the connection to them: a private line, IPsec")
-	f.StringVar(&c.accounts, section+"accounts", "", "`file` of the accounts of the organization's servers, which log in over TLS. Its lines are as from\nhtpasswd -B. It is read again when it changes")
+	f.StringVar(&c.accounts, section+"accounts", "", "`file` of the accounts of the organization's servers, which log in over TLS. Its lines are as from\nhtpasswd -B; the names do not depend on case. It is read again when it changes")
 	f.BoolVar(&c.oldTLS, section+"old-tls", false, "allow TLS 1.0, TLS 1.1 and RSA key exchange, for servers that have nothing better, as Exchange 2003;\nneeds -cert, for RSA key exchange with an RSA key")
 	f.BoolVar(&c.oldTLSAuth, section+"old-tls-login", false, "allow logins over the TLS of old-tls")
 }

@@ -82,10 +82,10 @@ func fields(line string) (f []string, comment bool) {
 func passwords(customers []customer) func(context.Context, *smtpserver.Session, string, string) error {
 	of := map[string]string{}
 	for _, c := range customers {
-		of[c.account] = c.password
+		of[strings.ToLower(c.account)] = c.password
 	}
 	return func(_ context.Context, _ *smtpserver.Session, user, password string) error {
-		want, known := of[user]
+		want, known := of[strings.ToLower(user)]
 		if same := subtle.ConstantTimeCompare([]byte(want), []byte(password)) == 1; known && same {
 			return nil
 		}

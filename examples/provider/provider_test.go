@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/bridgehead-mail/bridgehead/internal/peers"
+	"github.com/bridgehead-mail/bridgehead/policy"
 	"github.com/bridgehead-mail/bridgehead/routing/dnstest"
 	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
@@ -177,7 +178,7 @@ func TestWrongSettingsAreNamed(t *testing.T) {
 		"line 2: want account":                            {"customers", peers.File(t, "#\nbranch sesame-4711\n")},
 		"a password cannot begin with #":                  {"customers", peers.File(t, "branch #sesame-4711 branch.example\n")},
 		"line 2: the domain Boat.Example is listed twice": {"customers", peers.File(t, "boat a boat.example\nship b Boat.Example\n")},
-		"line 2: the account boat is listed twice":        {"customers", peers.File(t, "boat a boat.example\nboat b ship.example\n")},
+		"line 2: the account Boat is listed twice":        {"customers", peers.File(t, "boat a boat.example\nBoat b ship.example\n")},
 		"line 1: a domain is empty":                       {"customers", peers.File(t, "boat a boat.example,\n")},
 		`accepted domain "*"`:                             {"customers", peers.File(t, "boat a *\n")},
 		`connector boat: `:                                {"customers", peers.File(t, "boat a boat.example boat.example:smtp\n")},
@@ -203,6 +204,24 @@ func TestAccountWithTheNameOfItsDomain(t *testing.T) {
 	all, err := parseCustomers("boat.example a boat.example\nshop b branch.example\nbranch.example c shop\n")
 	if err != nil || len(all) != 3 {
 		t.Errorf("%v, %v", all, err)
+	}
+}
+
+// Case does not matter in the names of accounts: a customer can log in, request its mail
+// and send mail.
+func TestCaseOfAccounts(t *testing.T) {
+	all, err := parseCustomers("Boat sesame-4711 boat.example\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := passwords(all)(t.Context(), nil, "bOAT", "sesame-4711"); err != nil {
+		t.Error(err)
+	}
+	if err := passwords(all)(t.Context(), nil, "boat", "Sesame-4711"); err == nil {
+		t.Error("the case of the password does not matter")
+	}
+	if own, err := policy.SendersOf(senders(all))(t.Context(), "bOAT", "captain@boat.example"); !own || err != nil {
+		t.Errorf("%v, %v", own, err)
 	}
 }
 
