@@ -29,6 +29,9 @@
 //	    # Mail while a scanner fails: defer (the sender tries again later) or accept.
 //	    spam-down: accept
 //	    virus-down: defer
+//	    # A scanner has failed if it does not answer within this time, from 1s to 9m.
+//	    spam-timeout: 90s # default: 5m for rspamd, 2m for spamd
+//	    virus-timeout: 2m
 //	    # Messages of more than virus-max-size are not scanned for viruses, but refused
 //	    # or accepted. clamd's StreamMaxLength must be at least as large, and max-size of
 //	    # the gateway should not be larger. Messages of more than spam-max-size are
@@ -48,11 +51,13 @@
 //	  # The address that gets mail in quarantine, also that of rspamd and milters.
 //	  quarantine: quarantine@example.com
 //
-//	  # Milters, in their order. Mail while one fails: defer (the default) or accept.
+//	  # Milters, in their order. Mail while one fails: defer (the default) or accept. A
+//	  # milter fails if it does not answer within its timeout; default 5m.
 //	  milters:
 //	    - address: /run/opendkim/opendkim.sock
 //	    - address: 127.0.0.1:8892
 //	      down: accept
+//	      timeout: 90s
 //
 //	  # Attachments by name or media type, also in zip, tar and gzip archives. The
 //	  # message is refused, or the attachment is stripped. Unreadable attachments, such

@@ -8,6 +8,7 @@ import (
 	"net"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"github.com/bridgehead-mail/bridgehead/examples/internal/program"
 	"github.com/bridgehead-mail/bridgehead/policy"
@@ -35,13 +36,37 @@ func (f *Filters) miltersAgents(k *program.Kit) (agents []smtpserver.Agent) {
 			f.fault(k, setting+".address", fmt.Errorf("%s is there twice", address))
 		}
 		seen[address] = true
-		agents = append(agents, f.milter(k, setting, "", address, down.changed()))
+		agents = append(agents, f.milter(k, setting, "", address, down.changed(), f.milterTimeout(k, setting, one)))
 	}
 	return agents
 }
 
-func (f *Filters) milter(k *program.Kit, setting, name, address string, pass bool) smtpserver.Agent {
-	c := &milter.Client{Name: name, Address: address, Quarantine: f.quarantine, PassWhenDown: pass}
+// milterTimeout returns the time-out of a milter; 0 for the default.
+func (f *Filters) milterTimeout(k *program.Kit, setting string, one program.Record) time.Duration {
+	if !one.Has("timeout") {
+		return 0
+	}
+	d, err := time.ParseDuration(one.Get("timeout"))
+	if err != nil || d == 0 {
+		f.fault(k, setting+".timeout", fmt.Errorf("%q is not a time such as 90s", one.Get("timeout")))
+		return 0
+	}
+	f.time(k, setting+".timeout", d, minTimeout, maxTimeout)
+	return d
+}
+
+// Limits of the time-outs. A client waits 10 minutes for the reply to the end of data (RFC
+// 5321, 4.5.3.2.6).
+const (
+	minTimeout = time.Second
+	maxTimeout = 9 * time.Minute
+)
+
+func (f *Filters) milter(k *program.Kit, setting, name, address string, pass bool, timeout time.Duration) smtpserver.Agent {
+	c := &milter.Client{Name: name, Address: address, Quarantine: f.quarantine, PassWhenDown: pass, ContentTimeout: timeout}
+	if timeout < 30*time.Second { // the default of the others; 0 is the default
+		c.ConnectTimeout, c.CommandTimeout = timeout, timeout
+	}
 	if f.validQuarantine() == nil {
 		f.fault(k, setting, c.Validate())
 	}
@@ -52,16 +77,18 @@ func (f *Filters) milter(k *program.Kit, setting, name, address string, pass boo
 func (f *Filters) spamAgents(k *program.Kit) (agents []smtpserver.Agent) {
 	s := &f.scan
 	pass := s.spamDown.changed()
+	f.time(k, "scan.spam-timeout", s.spamTimeout, minTimeout, maxTimeout)
 	if s.rspamd != "" {
 		f.fault(k, "scan.rspamd", checkAddress(s.rspamd))
-		agents = append(agents, f.milter(k, "scan.rspamd", "rspamd", s.rspamd, pass))
+		agents = append(agents, f.milter(k, "scan.rspamd", "rspamd", s.rspamd, pass, s.spamTimeout))
 	}
 	if s.spamassassin != "" {
 		f.fault(k, "scan.spamassassin", checkAddress(s.spamassassin))
-		c := &scan.Spamd{Address: s.spamassassin, MaxSize: int64(s.spamMaxSize), PassWhenDown: pass}
+		c := &scan.Spamd{Address: s.spamassassin, MaxSize: int64(s.spamMaxSize), PassWhenDown: pass, Timeout: s.spamTimeout}
 		agents = append(agents, c.Agent())
 	}
 	f.needs(k, len(agents) == 0 && pass, "scan.spam-down", "a spam scanner")
+	f.needs(k, len(agents) == 0 && s.spamTimeout != 0, "scan.spam-timeout", "a spam scanner")
 	f.needs(k, s.spamassassin == "" && s.spamMaxSize != 0, "scan.spam-max-size", f.prefix+"scan.spamassassin")
 	return agents
 }
@@ -70,13 +97,14 @@ func (f *Filters) spamAgents(k *program.Kit) (agents []smtpserver.Agent) {
 func (f *Filters) virusAgents(k *program.Kit) []smtpserver.Agent {
 	s := &f.scan
 	if s.clamd == "" {
-		for setting, set := range map[string]bool{"scan.virus-down": s.virusDown.changed(), "scan.virus-max-size": s.virusMaxSize != 0, "scan.virus-oversize": s.virusOversize.changed(), "scan.virus-outgoing": s.virusOutgoing} {
+		for setting, set := range map[string]bool{"scan.virus-down": s.virusDown.changed(), "scan.virus-max-size": s.virusMaxSize != 0, "scan.virus-timeout": s.virusTimeout != 0, "scan.virus-oversize": s.virusOversize.changed(), "scan.virus-outgoing": s.virusOutgoing} {
 			f.needs(k, set, setting, f.prefix+"scan.clamd")
 		}
 		return nil
 	}
 	f.fault(k, "scan.clamd", checkAddress(s.clamd))
-	c := &scan.Clamd{Address: s.clamd, MaxSize: int64(s.virusMaxSize), PassOversize: s.virusOversize.changed(), PassWhenDown: s.virusDown.changed()}
+	f.time(k, "scan.virus-timeout", s.virusTimeout, minTimeout, maxTimeout)
+	c := &scan.Clamd{Address: s.clamd, MaxSize: int64(s.virusMaxSize), PassOversize: s.virusOversize.changed(), PassWhenDown: s.virusDown.changed(), Timeout: s.virusTimeout}
 	return []smtpserver.Agent{c.Agent()}
 }
 

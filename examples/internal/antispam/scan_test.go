@@ -3,6 +3,7 @@
 package antispam
 
 import (
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -130,6 +131,22 @@ func TestClamd(t *testing.T) {
 	stop()
 	w.mail(hello, "451 4.7.1")
 	w.reload(clamd, "filters.scan.virus-down: accept")
+	want(t, w.delivered(hello).Text, "Nothing to see.")
+	w.Stop(t)
+}
+
+// A scanner or milter that does not answer has failed after its time-out, which is
+// shorter here than that of the client.
+func TestTimeoutsOfScanners(t *testing.T) {
+	t.Parallel()
+	silent := peers.Serve(t, func(c net.Conn) { io.Copy(io.Discard, c) })
+	w := newWorld(t, "filters.scan.clamd: "+silent, "filters.scan.virus-timeout: 1s")
+	w.mail(hello, "451 4.7.1")
+	w.reload("filters.scan.spamassassin: "+silent, "filters.scan.spam-timeout: 1s")
+	w.mail(hello, "451 4.7.1")
+	w.reload("filters.scan.rspamd: "+silent, "filters.scan.spam-timeout: 1s")
+	w.sender("451 4.7.1")
+	w.reload("filters.milters: " + silent + "; timeout=1s; down=accept")
 	want(t, w.delivered(hello).Text, "Nothing to see.")
 	w.Stop(t)
 }

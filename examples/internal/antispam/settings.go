@@ -20,6 +20,7 @@ type Filters struct {
 		rspamd, spamassassin, clamd             string
 		spamDown, virusDown                     word
 		spamMaxSize, virusMaxSize               program.Size
+		spamTimeout, virusTimeout               time.Duration
 		virusOversize                           word
 		markLevel, quarantineLevel, rejectLevel int
 		markSubject                             string
@@ -74,6 +75,8 @@ func (f *Filters) defineScan(fs *flag.FlagSet) {
 	s.virusDown.define(fs, p+"scan.virus-down", "mail while the virus scanner fails", downWords...)
 	fs.Var(&s.spamMaxSize, p+"scan.spam-max-size", "`size` of the largest message that spamd scans; larger ones pass without a level; default 500K")
 	fs.Var(&s.virusMaxSize, p+"scan.virus-max-size", "`size` of the largest message that clamd scans, which its StreamMaxLength must allow; default 25M")
+	fs.DurationVar(&s.spamTimeout, p+"scan.spam-timeout", 0, "longest `time` for the answer of a spam scanner, from 1s to 9m, after which it has failed; default 5m for\nrspamd and 2m for spamd")
+	fs.DurationVar(&s.virusTimeout, p+"scan.virus-timeout", 0, "longest `time` for the answer of clamd, from 1s to 9m, after which it has failed; default 2m")
 	s.virusOversize.define(fs, p+"scan.virus-oversize", "mail that is larger than scan.virus-max-size", "refuse", "accept")
 	fs.BoolVar(&s.virusOutgoing, p+"scan.virus-outgoing", false, "scan the mail of the organization for viruses too")
 	fs.IntVar(&s.markLevel, p+"scan.mark-level", 0, "spam confidence `level`, from 1 to 9, from which mail is marked with X-Spam-Flag: YES. Mail with\nSpamAssassin's required_score has level 5, with 1.8 times this score level 9. Default: never")
@@ -81,8 +84,8 @@ func (f *Filters) defineScan(fs *flag.FlagSet) {
 	fs.IntVar(&s.quarantineLevel, p+"scan.quarantine-level", 0, "spam confidence `level` from which mail goes to the quarantine address; default: never")
 	fs.IntVar(&s.rejectLevel, p+"scan.reject-level", 0, "spam confidence `level` from which mail is refused; default: never")
 	fs.StringVar(&f.quarantine, p+"quarantine", "", "`address` that gets the mail for which a level or a milter requests quarantine. Default: none;\nmail that a milter wants to quarantine is refused")
-	f.milters.Fields = []string{"address", "down"}
-	fs.Var(&f.milters, p+"milters", "`address` of a milter, as 127.0.0.1:8891 or the path of a Unix socket. While it fails, mail is deferred,\nor with down=accept accepted. Repeat the flag for more milters, in their order. Default: none")
+	f.milters.Fields = []string{"address", "down", "timeout"}
+	fs.Var(&f.milters, p+"milters", "`address` of a milter, as 127.0.0.1:8891 or the path of a Unix socket. While it fails, mail is deferred,\nor with down=accept accepted. It fails if it does not answer within timeout=5m. Repeat the flag for more milters, in their order. Default: none")
 }
 
 func (f *Filters) defineContent(fs *flag.FlagSet) {

@@ -33,6 +33,13 @@ func TestWrongSettings(t *testing.T) {
 		"scan.spam-down: accept":                                              ":3: filters.scan.spam-down: has no effect without a spam scanner",
 		"scan.virus-down: accept":                                             ":3: filters.scan.virus-down: has no effect without filters.scan.clamd",
 		"scan.virus-max-size: 3M":                                             ":3: filters.scan.virus-max-size: has no effect without filters.scan.clamd",
+		"scan.virus-timeout: 1m":                                              ":3: filters.scan.virus-timeout: has no effect without filters.scan.clamd",
+		"scan.virus-timeout: 20m\nscan.clamd: /x":                             ":3: filters.scan.virus-timeout: 20m0s is not from 1s to 9m0s",
+		"scan.spam-timeout: 1m\nscan.clamd: /x":                               ":3: filters.scan.spam-timeout: has no effect without a spam scanner",
+		"scan.spam-timeout: 1ms\nscan.rspamd: /x":                             ":3: filters.scan.spam-timeout: 1ms is not from 1s to 9m0s",
+		"milters: /x; timeout=never":                                          `:3: filters.milters[0].timeout: "never" is not a time such as 90s`,
+		"milters: /x; timeout=0s":                                             `:3: filters.milters[0].timeout: "0s" is not a time such as 90s`,
+		"milters: /x; timeout=-1s":                                            ":3: filters.milters[0].timeout: -1s is not from 1s to 9m0s",
 		"scan.virus-oversize: accept":                                         ":3: filters.scan.virus-oversize: has no effect without filters.scan.clamd",
 		"scan.virus-outgoing: true":                                           ":3: filters.scan.virus-outgoing: has no effect without filters.scan.clamd",
 		"attachments.outgoing: true":                                          ":3: filters.attachments.outgoing: has no effect without filters.attachments.names or types",
@@ -95,8 +102,8 @@ func TestWrongSettings(t *testing.T) {
 func TestRightSettings(t *testing.T) {
 	rules, text := peers.File(t, "rule x\nthen discard\n"), peers.File(t, "Example Ltd\n")
 	all := []string{"scan.rspamd: 127.0.0.1:11332", "scan.spamassassin: [::1]:783", "scan.clamd: /run/clamav/clamd.ctl", "scan.spam-down: accept", "scan.virus-down: accept",
-		"scan.virus-max-size: 25M", "scan.virus-oversize: accept", "scan.virus-outgoing: true", "attachments.outgoing: true", "scan.spam-max-size: 500K", "scan.mark-level: 5", "scan.mark-subject: [SPAM] ", "scan.quarantine-level: 7", "scan.reject-level: 9",
-		"quarantine: quarantine@example.com", "milters: /run/opendkim/opendkim.sock | 127.0.0.1:8892; down=accept", "attachments.names: *.exe", "attachments.types: video/*",
+		"scan.virus-max-size: 25M", "scan.virus-oversize: accept", "scan.spam-timeout: 90s", "scan.virus-timeout: 9m", "scan.virus-outgoing: true", "attachments.outgoing: true", "scan.spam-max-size: 500K", "scan.mark-level: 5", "scan.mark-subject: [SPAM] ", "scan.quarantine-level: 7", "scan.reject-level: 9",
+		"quarantine: quarantine@example.com", "milters: /run/opendkim/opendkim.sock | 127.0.0.1:8892; down=accept; timeout=90s", "attachments.names: *.exe", "attachments.types: video/*",
 		"attachments.action: strip", "attachments.unreadable: accept", "rules: " + rules, "disclaimer.text: " + text, "disclaimer.html: " + text, "disclaimer.from: example.com", "disclaimer.to: <>,*.example.net",
 		"greylist.delay: 5m", "greylist.window: 48h", "greylist.known-after: -1", "rates: address; messages=100; per=1h | sender; messages=5; recipients=500; per=24h", "reputation.block-level: 7",
 		"reputation.block-time: 24h", "reputation.min-points: 20", "tarpit.delay: 5s", "tarpit.max: 30s", "exempt: 192.0.2.0/24", "state: /nowhere"}
