@@ -27,15 +27,21 @@ const (
 	fieldHelo      = "X-HeloDomain"
 	fieldSource    = "X-Source"
 	fieldSourceIP  = "X-SourceIPAddress"
-	fieldLabel     = "X-Bridgehead-Label" // key="value", quoted as in Go; not known to Exchange
 	fieldEnd       = "X-EndOfInjectedXHeaders"
+
+	// Exchange does not know these.
+	fieldLabel    = "X-Bridgehead-Label"           // key="value", quoted as in Go
+	fieldIdentity = "X-Bridgehead-Identity"        // quoted as in Go
+	fieldInternal = "X-Bridgehead-Internal"        // true, or the field is missing
+	fieldServerIP = "X-Bridgehead-ServerIPAddress" // of this relay, which got the message
 )
 
 // Export writes a message with its envelope: first X- fields with the sender,
 // the recipients and their parameters, and then the unchanged content. The
 // recipients are those that wait. If no recipient waits, they are all
 // recipients that are not delivered. Import and the replay folder
-// (queue/pickup) read this format.
+// (queue/pickup) read this format. The imported message has the same Origin, except
+// that the connector is "replay" and that there is no protocol.
 func Export(w io.Writer, m *Message) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: <%s>%s\r\n", fieldSender, m.From, mailParams(m))
@@ -49,6 +55,7 @@ func Export(w io.Writer, m *Message) error {
 	fmt.Fprintf(&b, "%s: Bridgehead\r\n", fieldCreatedBy)
 	for _, f := range [...]struct{ name, value string }{
 		{fieldHelo, m.Origin.ClientHelo}, {fieldSource, m.Origin.Connector}, {fieldSourceIP, m.Origin.ClientAddr},
+		{fieldServerIP, m.Origin.ServerAddr}, {fieldIdentity, quoted(m.Origin.Identity)}, {fieldInternal, trueOrNone(m.Origin.Internal)},
 	} {
 		if f.value != "" {
 			fmt.Fprintf(&b, "%s: %s\r\n", f.name, chars.OneLine(f.value))
@@ -63,6 +70,21 @@ func Export(w io.Writer, m *Message) error {
 	}
 	_, err := m.Content.WriteTo(w)
 	return err
+}
+
+// quoted returns a text in quotes; "" if it is empty.
+func quoted(text string) string {
+	if text == "" {
+		return ""
+	}
+	return strconv.QuoteToASCII(text)
+}
+
+func trueOrNone(b bool) string {
+	if b {
+		return "true"
+	}
+	return ""
 }
 
 func mailParams(m *Message) string {
@@ -148,6 +170,16 @@ func Import(c Content) (*Message, error) {
 			m.Origin.ClientHelo = value
 		case strings.EqualFold(name, fieldSourceIP):
 			m.Origin.ClientAddr = value
+		case strings.EqualFold(name, fieldServerIP):
+			m.Origin.ServerAddr = value
+		case strings.EqualFold(name, fieldIdentity):
+			if m.Origin.Identity, err = strconv.Unquote(value); err != nil {
+				err = errors.New(fieldIdentity + " is not in quotes")
+			}
+		case strings.EqualFold(name, fieldInternal):
+			if m.Origin.Internal = value == "true"; !m.Origin.Internal {
+				err = errors.New(fieldInternal + " is not true")
+			}
 		case strings.EqualFold(name, fieldLabel):
 			err = m.importLabel(value)
 		case strings.EqualFold(name, fieldEnd):

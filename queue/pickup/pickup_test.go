@@ -185,7 +185,8 @@ func TestReplay(t *testing.T) {
 			},
 			Recipients: queue.Rcpt("bob@example.net", `"odd one"@example.org`, "done@example.net"),
 			Content:    queue.String("Subject: x\r\n\r\nGrüße\r\n"),
-			Origin:     queue.Origin{Connector: "default", ClientAddr: "192.0.2.1", ClientHelo: "pc.example.com"},
+			Origin: queue.Origin{Connector: "default", ClientAddr: "192.0.2.1", ClientHelo: "pc.example.com",
+				Identity: `EXAMPLE\alice`, Protocol: "ESMTPSA", ServerAddr: "192.0.2.25", Internal: true},
 		}
 		m.Recipients[0].Options.RcptOptions = smtp.RcptOptions{
 			Notify:                []smtp.DSNNotify{smtp.DSNNotifySuccess, smtp.DSNNotifyFailure},
@@ -200,6 +201,7 @@ func TestReplay(t *testing.T) {
 			"X-Receiver: <bob@example.net> NOTIFY=SUCCESS,FAILURE ORCPT=RFC822;robert+2Bx@example.net\r\n" +
 			"X-Receiver: <\"odd one\"@example.org>\r\nX-CreatedBy: Bridgehead\r\nX-HeloDomain: pc.example.com\r\n" +
 			"X-Source: default\r\nX-SourceIPAddress: 192.0.2.1\r\n" +
+			"X-Bridgehead-ServerIPAddress: 192.0.2.25\r\nX-Bridgehead-Identity: \"EXAMPLE\\\\alice\"\r\nX-Bridgehead-Internal: true\r\n" +
 			"X-Bridgehead-Label: campaign=\" Gr\\u00fc\\u00dfe; \\\"1\\\"\"\r\nX-Bridgehead-Label: tenant=\"acme\"\r\nX-EndOfInjectedXHeaders: m1\r\nSubject: x\r\n\r\nGrüße\r\n"
 		if file.String() != want {
 			t.Errorf("exported:\n%s\nwant\n%s", file.String(), want)
@@ -210,6 +212,8 @@ func TestReplay(t *testing.T) {
 			"c.eml": "X-Sender: <a@example.com>\nX-Receiver: <b@example.net> NOTIFY=PERHAPS\nX-EndOfInjectedXHeaders: 1\n\n",
 			"d.eml": "X-Receiver: <b@example.net>\nX-EndOfInjectedXHeaders: 1\n\n",
 			"e.eml": "X-Sender: <a@example.com>\nX-Receiver: <b@example.net>\nX-Bridgehead-Label: a=b\nX-EndOfInjectedXHeaders: 1\n\n",
+			"g.eml": "X-Sender: <a@example.com>\nX-Bridgehead-Internal: maybe\n",
+			"h.eml": "X-Sender: <a@example.com>\nX-Bridgehead-Identity: alice\n",
 			"f.eml": "X-Sender: <a@example.com>\nX-Receiver: <b@example.net>\nX-Bridgehead-Label: a b=\"c\"\nX-EndOfInjectedXHeaders: 1\n\n",
 		})
 		if len(got) != 1 {
@@ -218,11 +222,17 @@ func TestReplay(t *testing.T) {
 		g := got[0]
 		if show(g) != "alice@example.com -> bob@example.net \"odd one\"@example.org\nSubject: x\r\n\r\nGrüße\r\n" ||
 			!reflect.DeepEqual(g.Options, m.Options) || !slices.Equal(g.Recipients[0].Options.Notify, m.Recipients[0].Options.Notify) ||
-			g.Recipients[0].Options.OriginalRecipient != "robert+x@example.net" || g.Origin.ClientAddr != "192.0.2.1" {
+			g.Recipients[0].Options.OriginalRecipient != "robert+x@example.net" {
 			t.Errorf("%s\n%+v", show(g), g)
 		}
+		origin := m.Origin
+		origin.Connector, origin.Protocol = "replay", ""
+		if g.Origin != origin {
+			t.Errorf("%+v, want %+v", g.Origin, origin)
+		}
 		for name, why := range map[string]string{"b.bad.txt": "line 2: not an X- field", "c.bad.txt": "line 2: NOTIFY=PERHAPS", "d.bad.txt": "line 2: no X-Sender",
-			"e.bad.txt": "line 3: X-Bridgehead-Label is not of the form", "f.bad.txt": `line 3: label "a b": the key contains byte ' '`} {
+			"e.bad.txt": "line 3: X-Bridgehead-Label is not of the form", "f.bad.txt": `line 3: label "a b": the key contains byte ' '`,
+			"g.bad.txt": "line 2: X-Bridgehead-Internal is not true", "h.bad.txt": "line 2: X-Bridgehead-Identity is not in quotes"} {
 			if !strings.Contains(left[name], why) {
 				t.Errorf("%s: %q, want %q", name, left[name], why)
 			}
@@ -256,6 +266,7 @@ func FuzzPickup(f *testing.F) {
 func FuzzImport(f *testing.F) {
 	f.Add("X-Sender: <a@example.com> BODY=7BIT\r\nX-Receiver: <b@example.net> NOTIFY=NEVER ORCPT=utf-8;a\r\nX-EndOfInjectedXHeaders: 1\r\nSubject: x\r\n\r\n")
 	f.Add("X-Sender: <>\r\nX-Receiver: <\"a b\"@example.net>\r\nX-EndOfInjectedXHeaders:\r\n")
+	f.Add("X-Sender: <>\r\nX-Bridgehead-Identity: \"a\\n\\xff\"\r\nX-Bridgehead-Internal: true\r\nX-Receiver: <b@example.net>\r\nX-EndOfInjectedXHeaders:\r\n")
 	f.Fuzz(func(t *testing.T, s string) {
 		m, err := queue.Import(queue.String(s))
 		if err != nil {
@@ -267,7 +278,10 @@ func FuzzImport(f *testing.F) {
 		}
 		again, err := queue.Import(queue.String(b.String()))
 		if err != nil || show(again) != show(m) {
-			t.Errorf("%v\n%q\nbecame\n%q", err, s, b.String())
+			t.Fatalf("%v\n%q\nbecame\n%q", err, s, b.String())
+		}
+		if again.Origin.Identity != m.Origin.Identity || again.Origin.Internal != m.Origin.Internal {
+			t.Errorf("%+v became %+v", m.Origin, again.Origin)
 		}
 	})
 }
