@@ -1,12 +1,14 @@
 package program
 
 import (
+	"io"
 	"net"
 	"reflect"
 	"slices"
 	"testing"
 	"time"
 
+	"github.com/bridgehead-mail/bridgehead/internal/peers"
 	"github.com/bridgehead-mail/bridgehead/queue"
 	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
@@ -37,14 +39,18 @@ C: QUIT
 S: 221
 `)
 	for range 2 {
-		c, err := net.Dial("tcp", w.listen)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		if _, err := c.Read(make([]byte, 100)); err != nil { // the greeting
-			t.Fatal(err)
-		}
+		peers.Await(t, "a session", func() bool { // the server may not have seen the end of the first one yet
+			c, err := net.Dial("tcp", w.listen)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { c.Close() })
+			greeting := make([]byte, 3)
+			if _, err := io.ReadFull(c, greeting); err != nil {
+				t.Fatal(err)
+			}
+			return string(greeting) == "220"
+		})
 	}
 	smtptest.Talk(t, w.listen, "S: 421 4.7.0\nEOF")
 	w.p.Stop(t)
