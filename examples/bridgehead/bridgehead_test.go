@@ -181,6 +181,7 @@ func TestWrongSettingsAreNamed(t *testing.T) {
 		"-member example.com=10.1.0.5 -partner mx_army.mil:0 -spool /nowhere/at/all": `-partner: "mx_army.mil:0": the port "0"`,
 		"-partner-domains a..b":           `-partner-domains: "a..b"`,
 		"-partner-priorities high,urgent": `-partner-priorities: "urgent" is not high, normal or low`,
+		"-partner-user x":                 "-partner-user: and -partner-password-file are required together",
 		"-partner-header-priority":        "-partner-header-priority: needs -partner-priorities",
 		"-port 25 restart":                `"restart" is not a flag`,
 	} {
