@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -206,6 +207,15 @@ func TestReload(t *testing.T) {
 	w.send("b@example.org", "250")
 	if m := w.server.Inbox.Next(t); !strings.Contains(m.Text, "Subject: before") {
 		t.Errorf("the server received\n%s", m.Text)
+	}
+	answer, err := http.Get("http://" + w.metrics + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer http.DefaultClient.CloseIdleConnections()
+	defer answer.Body.Close()
+	if text, err := io.ReadAll(answer.Body); err != nil || !strings.Contains(string(text), "\nbridgehead_queue_attempts_total{") {
+		t.Errorf("the metrics: %s, %v\n%s", answer.Status, err, text)
 	}
 	w.p.Stop(t)
 }
