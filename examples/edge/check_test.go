@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/bcrypt"
 
@@ -173,10 +174,10 @@ func assemble(args ...string) (*gateway.Gateway, error) {
 	return command.Assemble(args...)
 }
 
-// sample is an edge with the settings of edge.yaml.
-func sample(t *testing.T) *gateway.Gateway {
+// sample is an edge with the settings of edge.yaml, and more.
+func sample(t *testing.T, more ...string) *gateway.Gateway {
 	t.Helper()
-	relay, err := assemble("-config", "edge.yaml", "-logs", t.TempDir())
+	relay, err := assemble(append([]string{"-config", "edge.yaml", "-logs", t.TempDir()}, more...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -244,6 +245,19 @@ func TestConnectorsOfRecipients(t *testing.T) {
 		if got := strings.Join(fit, ","); got != c.want {
 			t.Errorf("from %s, %s can take the connectors %q, want %q", c.origin, c.to, got, c.want)
 		}
+	}
+}
+
+// The organization can have a queue lifetime and a delay notice of its own.
+func TestTimesOfTheOrganization(t *testing.T) {
+	relay := sample(t, "-send.organization.expire", "120h", "-send.organization.delay-notice", "4h", "-expire", "24h")
+	router := relay.Queue.Deliverer.(*routing.Router)
+	defer router.Close()
+	if p := router.Pace(queue.NextHop{Connector: "organization", Destination: "organization"}); p.Expiry != 120*time.Hour || p.DelayNotice != 4*time.Hour {
+		t.Errorf("organization: %+v", p)
+	}
+	if p := router.Pace(queue.NextHop{Connector: "internet", Destination: "example.net"}); p.Expiry != 0 || p.DelayNotice != 0 {
+		t.Errorf("internet: %+v, want the defaults of the queue", p)
 	}
 }
 

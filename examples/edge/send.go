@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/bridgehead-mail/bridgehead/examples/internal/program"
 	"github.com/bridgehead-mail/bridgehead/routing"
@@ -48,6 +49,7 @@ type sendOrganization struct {
 	roots               string
 	user, password      string
 	oldTLS, oldTLSLogin bool
+	expire, delayNotice time.Duration
 }
 
 func (c *sendOrganization) define(f *flag.FlagSet) {
@@ -60,6 +62,8 @@ func (c *sendOrganization) define(f *flag.FlagSet) {
 	f.StringVar(&c.roots, section+"roots", "", "PEM `file` with the authorities of the certificates of the organization's servers; default: those of\nthe system. It is read again when it changes")
 	f.StringVar(&c.user, section+"user", "", "`account` of this relay at the organization's servers; needs send.organization.password-file")
 	f.StringVar(&c.password, section+"password-file", "", "`file` whose first line is the password of send.organization.user; mode 0600. It is read again when\nit changes")
+	f.DurationVar(&c.expire, section+"expire", 0, "queue lifetime of mail for the organization, a `duration` as 120h; default: that of expire")
+	f.DurationVar(&c.delayNotice, section+"delay-notice", 0, "`duration` after which the sender of mail for the organization gets a delay notice; default: that of\ndelay-notice, -1s for no notice")
 	f.BoolVar(&c.oldTLS, section+"old-tls", false, "accept TLS 1.0, TLS 1.1 and RSA key exchange also with tls: encrypt, certificate and domain, for\nservers that have nothing better, as Exchange 2003. (opportunistic always accepts them.)")
 	f.BoolVar(&c.oldTLSLogin, section+"old-tls-login", false, "log in also over the TLS of old-tls")
 }
@@ -68,6 +72,9 @@ func (c *sendOrganization) connector(k *program.Kit) routing.Connector {
 	const section = "send.organization."
 	if c.oldTLSLogin && !c.oldTLS {
 		k.Fault(section+"old-tls-login", errors.New("needs old-tls"))
+	}
+	if c.expire < 0 {
+		k.Fault(section+"expire", errors.New("is negative"))
 	}
 	t := k.Transport("organization")
 	// Weights distribute sessions, so a session must be short. This is the default
@@ -81,7 +88,8 @@ func (c *sendOrganization) connector(k *program.Kit) routing.Connector {
 		Name: "organization", Spaces: []string{"--"}, SmartHosts: c.smartHosts(k),
 		Exclusive: true, // while its servers are down, the mail waits
 		Transport: routing.SMTP(t), Auth: c.credentials(k),
-		TLS: &smtpclient.TLSPolicy{Level: c.level(), AllowOld: c.oldTLS},
+		TLS:    &smtpclient.TLSPolicy{Level: c.level(), AllowOld: c.oldTLS},
+		Expire: c.expire, Notice: c.delayNotice,
 	}
 }
 

@@ -208,6 +208,15 @@ func TestReload(t *testing.T) {
 	if m := w.server.Inbox.Next(t); !strings.Contains(m.Text, "Subject: before") {
 		t.Errorf("the server received\n%s", m.Text)
 	}
+	if strings.Contains(w.p.Log(), "level=DEBUG") {
+		t.Error("the log has lines of the level DEBUG, and -log-level is INFO")
+	}
+	w.configure("relay.example.com", "log-level: DEBUG")
+	w.p.Signal(t, syscall.SIGHUP)
+	peers.Await(t, "the second reload", func() bool { return strings.Count(w.p.Log(), "msg=reloaded") == 2 })
+	w.send("b@example.org", "250")
+	w.logged("level=DEBUG")
+
 	answer, err := http.Get("http://" + w.metrics + "/metrics")
 	if err != nil {
 		t.Fatal(err)
