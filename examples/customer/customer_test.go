@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/bridgehead-mail/bridgehead/examples/internal/program"
 	"github.com/bridgehead-mail/bridgehead/internal/peers"
 	"github.com/bridgehead-mail/bridgehead/routing/dnstest"
 	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
@@ -322,5 +323,28 @@ func TestWrongSettingsAreNamed(t *testing.T) {
 		if _, err := assemble(settings); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "sesame") {
 			t.Errorf("%s: error %v, want one with %q", change, err, want)
 		}
+	}
+}
+
+// A warning about the certificate names the setting, once for all servers that have it.
+func TestCertificateWarning(t *testing.T) {
+	c := smtptest.Certificate(t, "other.example")
+	key, err := x509.MarshalPKCS8PrivateKey(c.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	settings := good(t)
+	settings["listen"] = "127.0.0.1:2525"
+	settings["cert"] = peers.File(t, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Certificate[0]})))
+	settings["key"] = peers.File(t, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})))
+	args := []string{"-check"}
+	for name, value := range settings {
+		args = append(args, "-"+name+"="+value)
+	}
+	p := program.Program{Name: "customer", New: func() program.Gateway { return &customer{kept: new(kept)} }}
+	var out, errs strings.Builder
+	p.Run(args, &out, &errs)
+	if got := out.String(); errs.Len() > 0 || strings.Count(got, "warning: ") != 1 || !strings.HasPrefix(got, "warning: cert: no certificate is for the hostname ") {
+		t.Errorf("%s%s", got, errs.String())
 	}
 }

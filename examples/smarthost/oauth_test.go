@@ -213,3 +213,18 @@ func TestWrongOAuthSettings(t *testing.T) {
 		}
 	}
 }
+
+// The file of -token-file is read for each session: only its first line, and no file
+// without a bound.
+func TestTokenFile(t *testing.T) {
+	for text, want := range map[string]string{
+		"T0K3N\nmore": "T0K3N", "\ufeffT0K3N\r\n": "T0K3N", "\nT0K3N": "", "": "", strings.Repeat("x", maxTokenFile+1): "",
+	} {
+		if got, err := token(peers.File(t, text)); got != want || (err == nil) != (want != "") {
+			t.Errorf("%.20q: %q, %v", text, got, err)
+		}
+	}
+	if _, err := token("/dev/zero"); err == nil {
+		t.Error("no error for a file without an end")
+	}
+}

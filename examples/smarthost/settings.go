@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
@@ -93,11 +94,22 @@ func (s *smarthost) credentials(k *program.Kit) smtpclient.Authenticator {
 	return smtpclient.PasswordAuth(s.user, k.Secret("password-file", s.passwordFile))
 }
 
+// maxTokenFile is the largest size of a file with a token, in bytes.
+const maxTokenFile = 64 << 10
+
 // token reads the first line of a file. It must not be empty.
 func token(name string) (string, error) {
-	text, err := os.ReadFile(name)
+	f, err := os.Open(name)
 	if err != nil {
 		return "", err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxTokenFile+1))
+	if err != nil {
+		return "", err
+	}
+	if len(text) > maxTokenFile {
+		return "", fmt.Errorf("%s: longer than %d bytes", name, maxTokenFile)
 	}
 	line, _, _ := strings.Cut(strings.TrimPrefix(string(text), "\ufeff"), "\n")
 	if line = strings.TrimRight(line, "\r"); line == "" {

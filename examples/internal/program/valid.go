@@ -75,6 +75,10 @@ func (k *Kit) finding(f *gateway.Finding, r *Rules) (setting, text string) {
 			pairs = append(pairs, field+part, c.setting())
 		}
 	}
+	for i := range r.Servers {
+		field := fmt.Sprintf("Servers[%d].TLSConfig", i)
+		pairs = append(pairs, field+".Certificates[0]", "cert", field, "cert")
+	}
 	names := strings.NewReplacer(pairs...)
 	return names.Replace(f.Subject), names.Replace(f.Text)
 }
