@@ -136,6 +136,9 @@ type Pace struct {
 	// time, on all nodes if they share limits (see [HopLimits]). 0 means that only
 	// the limits of the Queue apply.
 	MaxConcurrency int
+	// PerNode makes MaxConcurrency a limit of this node alone, for example because it is
+	// the number of the connections that this node has (ATRN).
+	PerNode bool
 	// Retry are the retry intervals after the first, second, ... failed
 	// attempt. The last one repeats.
 	Retry []time.Duration

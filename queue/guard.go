@@ -45,7 +45,7 @@ func (q *Queue) releaser() func(NextHop) {
 
 // coreOf returns the part of a Pace that the scheduler needs.
 func (q *Queue) coreOf(p *Pace) sched.Pace {
-	return sched.Pace{Known: q.pacer != nil, Held: p.Held, Until: q.clock.steady(p.Until), MaxConcurrency: p.MaxConcurrency}
+	return sched.Pace{Known: q.pacer != nil, Held: p.Held, Until: q.clock.steady(p.Until), MaxConcurrency: p.MaxConcurrency, PerNode: p.PerNode}
 }
 
 // wait calls the RetryPolicy's Wait. After a panic it uses the defaults.

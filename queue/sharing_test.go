@@ -165,6 +165,59 @@ type narrow struct{ *world }
 
 func (narrow) Pace(queue.NextHop) queue.Pace { return queue.Pace{MaxConcurrency: 3} }
 
+// With Pace.PerNode, MaxConcurrency applies to each node, and HopLimits.Concurrency still
+// to all together.
+func TestPacePerNode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		count, limits := new(counter), new(clustertest.Limits)
+		c := newCluster(t, []string{"a", "b", "c"}, func(n *testNode) {
+			n.q.Store = sharingStore{n, limits.Node(n.name)}
+			n.q.Limits.Hop = queue.HopLimits{Concurrency: 5, Start: 5}
+			count.attempts(n, 2*time.Second)
+			n.q.Deliverer = perNode{n.world}
+		})
+		defer c.shutdown()
+		for _, n := range c.nodes {
+			n.submitMany(20)
+		}
+		c.node("a").after(9 * time.Second)
+		if most, by, _ := count.state(); by["a"] > 2 || by["b"] > 2 || by["c"] > 2 || most != 5 {
+			t.Errorf("%v, at most %d at the same time", by, most)
+		}
+		c.node("a").after(time.Minute)
+		if c.stored() != 0 {
+			t.Errorf("%d stored", c.stored())
+		}
+	})
+}
+
+// A connection of one node that is dead leaves the mail to the connections of the others,
+// but for a few messages.
+func TestDeadConnectionPerNode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		count, limits := new(counter), new(clustertest.Limits)
+		c := newCluster(t, []string{"a", "b"}, func(n *testNode) {
+			n.q.Store = sharingStore{n, limits.Node(n.name)}
+			count.attempts(n, map[string]time.Duration{"a": 10 * time.Minute, "b": time.Millisecond}[n.name])
+			n.q.Deliverer = perNode{n.world}
+		})
+		defer c.shutdown()
+		c.drain("b", true)
+		c.node("a").submitMany(40)
+		c.node("a").after(time.Second)
+		c.drain("b", false)
+		c.node("b").after(10 * time.Second)
+		if _, _, delivered := count.state(); delivered["b"] < 30 {
+			t.Errorf("%v are delivered, %d stored", delivered, c.stored())
+		}
+	})
+}
+
+// A perNode allows two attempts of each node at each hop.
+type perNode struct{ *world }
+
+func (perNode) Pace(queue.NextHop) queue.Pace { return queue.Pace{MaxConcurrency: 2, PerNode: true} }
+
 // HopLimits.Rate applies to all nodes together, whether it is high or low, and all of it
 // is used.
 func TestSharedRate(t *testing.T) {

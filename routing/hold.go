@@ -23,7 +23,7 @@ func (r *Router) Pace(hop queue.NextHop) queue.Pace {
 	p.Held, p.Until = r.held(c, hop)
 	if c.Hold {
 		if n := r.releases.sessions(hop, time.Now()); n > 0 {
-			p.MaxConcurrency = n // each connection carries one message at a time
+			p.MaxConcurrency, p.PerNode = n, true // each connection carries one message at a time
 		}
 	}
 	return p

@@ -120,7 +120,7 @@ func (s *Scheduler) setPace(now time.Time, h *Hop, p Pace, asks uint) {
 	case p.Held:
 		askAt = p.Until
 	}
-	h.paced, h.maxConcurrency = p.Known, p.MaxConcurrency
+	h.paced, h.maxConcurrency, h.perNode = p.Known, p.MaxConcurrency, p.PerNode
 	if p.Held == h.closed && askAt.Equal(h.askAt) {
 		s.ring(h)
 		return

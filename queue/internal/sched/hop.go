@@ -58,6 +58,7 @@ type Hop struct {
 	askAt          time.Time // which is asked again then; zero: when its mail is asked for
 	asks           uint      // Scheduler.asked when the loop began to ask it
 	maxConcurrency int       // by its Pacer; 0 is no limit
+	perNode        bool      // maxConcurrency is for this node alone
 	congested      bool      // more of its mail waits in the store
 	listed         [2]bool   // it is in its connector's list of those, by kindOf
 	inHeld         bool      // it is in Scheduler.held
@@ -76,6 +77,7 @@ type Pace struct {
 	Held           bool      // the hop's mail waits,
 	Until          time.Time // and the Pacer is asked again then; zero: when its mail is asked for
 	MaxConcurrency int       // attempts at the same time; 0 is no limit
+	PerNode        bool      // MaxConcurrency is for this node alone
 }
 
 func newHop(now time.Time, key Key, l HopLimits) *Hop {

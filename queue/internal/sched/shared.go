@@ -67,12 +67,20 @@ func (h *Hop) usable() int {
 	return min(h.window, h.shared.slots)
 }
 
-// most is how many attempts the hop may ever have in progress, on all nodes.
+// most is how many attempts the hop may ever have in progress.
 func (h *Hop) most() int {
 	if h.maxConcurrency > 0 {
 		return min(h.limits.Concurrency, h.maxConcurrency)
 	}
 	return h.limits.Concurrency
+}
+
+// mostShared is how many of them there may be on all nodes.
+func (h *Hop) mostShared() int {
+	if h.perNode {
+		return h.limits.Concurrency
+	}
+	return h.most()
 }
 
 // awaitSpan reports whether the hop must wait for a span, and sets notBefore to the
@@ -96,8 +104,8 @@ func (h *Hop) awaitSpan(now time.Time) bool {
 
 // demand returns what the node needs for a hop.
 func (h *Hop) demand(now time.Time) Demand {
-	d := Demand{Hop: h, Slots: h.most(), Rate: h.limits.Rate}
-	d.Want = min(max(h.inflight+h.n, h.shared.peak), d.Slots, max(2*h.window, h.inflight))
+	d := Demand{Hop: h, Slots: h.mostShared(), Rate: h.limits.Rate}
+	d.Want = min(max(h.inflight+h.n, h.shared.peak), h.most(), max(2*h.window, h.inflight))
 	d.Have = max(h.inflight, min(h.shared.slots, d.Want))
 	if d.Rate > 0 && h.n > 0 {
 		h.awaitSpan(now) // drops what is over
@@ -205,7 +213,7 @@ func (s *Scheduler) unlist(done func(*Hop) bool) {
 func (s *Scheduler) NotShared(now time.Time, skip, nodes int, part func(limit, nodes int) int) {
 	s.now = now
 	for _, h := range s.sharing[min(skip, len(s.sharing)):] {
-		h.shared.slots = max(h.shared.slots, part(h.most(), nodes))
+		h.shared.slots = max(h.shared.slots, part(h.mostShared(), nodes))
 		if rate := h.limits.Rate; rate > 0 && h.n > 0 && h.awaitSpan(now) && !now.Before(h.shared.next) {
 			every := max(time.Second, time.Duration(nodes)*gap(rate))
 			n := max(int(every.Seconds()*rate/float64(nodes)), 1)
@@ -221,7 +229,7 @@ func (s *Scheduler) NotShared(now time.Time, skip, nodes int, part func(limit, n
 // what it has.
 func (s *Scheduler) EndShares() (demands []Demand) {
 	for _, h := range s.sharing {
-		demands = append(demands, Demand{Hop: h, Slots: h.most(), Rate: h.limits.Rate})
+		demands = append(demands, Demand{Hop: h, Slots: h.mostShared(), Rate: h.limits.Rate})
 		h.shared.slots, h.shared.spans = 0, nil
 	}
 	return demands
@@ -251,7 +259,11 @@ func (s *Scheduler) Trim(now time.Time) {
 		if h.shared.slots < h.shared.wanted.Want {
 			continue
 		}
-		h.shared.keep = max(keepLeast, 4*h.usable(), 2*ended)
+		least := keepLeast
+		if h.perNode { // another node may have a connection for it, while this one's is dead
+			least = minQueued
+		}
+		h.shared.keep = max(least, 4*h.usable(), 2*ended)
 		if h.n > h.shared.keep {
 			s.putBack(s.takeBeyond(h, h.shared.keep))
 			s.ring(h)

@@ -114,7 +114,7 @@ func (w *world) hopLimits(key Key) HopLimits {
 }
 
 func (w *world) pace(key Key) Pace {
-	return Pace{Known: true, Held: w.held[key], MaxConcurrency: 3}
+	return Pace{Known: true, Held: w.held[key], MaxConcurrency: 3, PerNode: key == w.keys[0]}
 }
 
 // event passes an event to the core, takes its decisions and checks the
