@@ -6,8 +6,8 @@ import (
 )
 
 // A LimitSharer is a [Cluster] whose nodes share the limits of next hops:
-// HopLimits.Concurrency, HopLimits.Rate and Pace.MaxConcurrency apply to all nodes
-// together. If a Cluster is not a LimitSharer, they apply to each node.
+// HopLimits.Concurrency, HopLimits.Rate and Pace.MaxConcurrency (without Pace.PerNode)
+// apply to all nodes together. If a Cluster is not a LimitSharer, they apply to each node.
 //
 // A node asks for its part of a limit ahead of time and in the background. An attempt
 // does not wait for the Store, except the first attempt at a hop, which waits for the

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/smtp"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -132,6 +133,45 @@ func TestStoppedNode(t *testing.T) {
 		t.Errorf("from %s", m.Helo)
 	}
 	nodes[1].Stop(t)
+}
+
+// While the database cannot be reached, clients get 451 and readyz fails. Afterwards the node
+// works again by itself.
+func TestDatabaseUnavailable(t *testing.T) {
+	t.Parallel()
+	inbox := smtptest.NewInbox()
+	sink, server := smtptest.NewServer(t, &smtpserver.Server{Handler: inbox}), pgtest.Shared(t)
+	nodes := newNodes(t, server, server.Database(t), sink.Addr, []string{"a"},
+		"-console", "127.0.0.1:0", "-console-token", filepath.Join(t.TempDir(), "token"))
+	a, console := nodes[0], newConsoles(t, nodes, "")[0]
+	console.await("readyz", `"ok":true`)
+	a.proxy.Down()
+	console.await("readyz", `"ok":false`)
+	smtptest.Talk(t, a.Addrs[0], `
+		S: 220
+		C: EHLO client.example.net
+		S: 250
+		C: MAIL FROM:<a@example.net>
+		S: 250
+		C: RCPT TO:<b@example.com>
+		S: 250
+		C: DATA
+		S: 354
+		C: Subject: too early
+		C:
+		C: text
+		C: .
+		S: 451 4.3.0
+		C: QUIT
+		S: 221
+	`)
+	a.proxy.Up()
+	console.await("readyz", `"ok":true`)
+	send(t, a, "afterwards")
+	if m := inbox.Next(t); !strings.Contains(m.Text, "Subject: afterwards\r\n") {
+		t.Errorf("the mail is:\n%s", m.Text)
+	}
+	a.Stop(t)
 }
 
 // The nodes count the messages of a client together.
