@@ -117,7 +117,8 @@ func TestWithProvider(t *testing.T) {
 		test func(*world)
 	}{
 		{"ATRN and ETRN", (*world).mailIsFetched}, {"TURN", (*world).mailIsFetchedByTURN},
-		{"sent on demand", (*world).mailIsSentOnDemand}, {"fetched on demand", (*world).mailIsFetchedOnDemand},
+		{"sent on demand", (*world).mailIsSentOnDemand}, {"fetched after a reload", (*world).mailIsFetchedAfterReload},
+		{"fetched on demand", (*world).mailIsFetchedOnDemand}, // with a wrong password at the end
 	} {
 		t.Run(one.name, func(t *testing.T) {
 			w.t = t
@@ -195,6 +196,23 @@ func (w *world) mailIsFetchedOnDemand() {
 	peers.Await(t, "a reload", func() bool { return strings.Contains(c.Log(), "msg=reloaded") })
 	c.Signal(t, syscall.SIGUSR1)
 	peers.Await(t, "a refused login", func() bool { return strings.Contains(c.Log(), "535") })
+	c.Stop(t)
+	p.Stop(t)
+}
+
+// A reload replaces the server of the listener. Mail that is fetched by ATRN still comes.
+func (w *world) mailIsFetchedAfterReload() {
+	t, p := w.t, w.startProvider()
+	c := w.start("branch", 1, "-schedule", "on-demand", "-listen", w.listen, "-allow", "127.0.0.1")
+	for n := range 2 {
+		c.Signal(t, syscall.SIGHUP)
+		peers.Await(t, "a reload", func() bool { return strings.Count(c.Log(), "msg=reloaded") == n+1 })
+		w.send("alice@branch.example")
+		c.Signal(t, syscall.SIGUSR1)
+		if m := w.server.Next(t); !strings.Contains(m, "X-Original-To: alice@branch.example") {
+			t.Errorf("the mail server received\n%s", m)
+		}
+	}
 	c.Stop(t)
 	p.Stop(t)
 }

@@ -17,35 +17,41 @@ import (
 func (c *customer) Build(k *program.Kit) program.Rules {
 	c.check(k)
 	login := c.login(k)
-	gate := &policy.Gate{Networks: c.allow}
+	gate := policy.Gate{Networks: c.allow}
 	for _, d := range c.domains {
 		gate.Domains = append(gate.Domains, policy.Domain{Name: d, Kind: policy.ExternalRelay})
 		// The provider accepts only senders in our domains.
 		k.ReportFrom = cmp.Or(k.ReportFrom, "postmaster@"+d)
 	}
-	srv := k.Server("customer")
-	if k.Rate == 0 {
-		srv.Limits.MessageRate = -1 // all mail comes from one client, in a burst
-	}
-	k.Install("domains", gate, srv)
+	fetched := c.connector(k, "fetched", gate)
 	table := k.Table(nil, nil,
 		// Exclusive: while our mail server is down, its mail waits here. The
 		// provider would return it with the next fetch.
 		routing.Connector{Name: "mail server", Spaces: c.domains, SmartHosts: routing.SmartHosts(c.server), Exclusive: true},
 		c.toInternet(k, login),
 	)
-	fetch := c.fetching(k, login, srv)
+	fetch := c.fetching(k, login, fetched)
 	rules := program.Rules{
 		Table: table, Domains: gate.Domains,
-		Servers: []*smtpserver.Server{srv}, // with ATRN it has no listener
+		Servers: []*smtpserver.Server{fetched}, // it has no listener, so a reload does not end it
 		Applied: []func(){func() { c.kept.auth.Store(&login.auth) }},
 		Parts:   []gateway.Inheritor{fetch.Fetcher},
 		Tasks:   []func(context.Context) error{fetch.run},
 	}
 	if c.listen != "" {
-		rules.Receive = []program.Receive{{Server: srv, Address: c.listen}}
+		rules.Receive = []program.Receive{{Server: c.connector(k, "customer", gate), Address: c.listen}}
 	}
 	return rules
+}
+
+// connector makes a receive connector for mail of the provider and of the office's hosts.
+func (c *customer) connector(k *program.Kit, name string, gate policy.Gate) *smtpserver.Server {
+	srv := k.Server(name)
+	if k.Rate == 0 {
+		srv.Limits.MessageRate = -1 // all mail comes from one client, in a burst
+	}
+	k.Install("domains", &gate, srv)
+	return srv
 }
 
 // toInternet returns the connector for all mail to the internet: through the
