@@ -14,6 +14,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/bridgehead-mail/bridgehead/examples/internal/program"
 	"github.com/bridgehead-mail/bridgehead/internal/peers"
 	"github.com/bridgehead-mail/bridgehead/policy"
 	"github.com/bridgehead-mail/bridgehead/routing/dnstest"
@@ -231,5 +232,22 @@ func TestCustomersFromNotepad(t *testing.T) {
 	all, err := parseCustomers("branch a#b branch.example # the branch\r\n#boat x y\r\n")
 	if err != nil || len(all) != 1 || all[0].password != "a#b" || all[0].account != "branch" {
 		t.Errorf("%v, %v", all, err)
+	}
+}
+
+// The file of the customers has passwords.
+func TestExposedCustomers(t *testing.T) {
+	cert, key := certificate(t)
+	file := peers.File(t, customers)
+	for mode, want := range map[os.FileMode]bool{0o600: false, 0o640: false, 0o644: true} {
+		if err := os.Chmod(file, mode); err != nil {
+			t.Fatal(err)
+		}
+		var out, errs strings.Builder
+		p := program.Program{Name: "provider", New: func() program.Gateway { return new(provider) }}
+		status := p.Run([]string{"-check", "-customers", file, "-cert", cert, "-key", key, "-hostname", "mail.provider.example", "-spool", t.TempDir()}, &out, &errs)
+		if got := strings.Contains(out.String(), "warning: customers: other users can read"); status != 0 || got != want {
+			t.Errorf("mode %o: status %d\n%s%s", mode, status, &out, &errs)
+		}
 	}
 }

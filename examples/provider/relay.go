@@ -51,8 +51,13 @@ func (p *provider) Build(k *program.Kit) program.Rules {
 	// The MX records of a domain without a host may name the customer.
 	table := k.Table(nil, k.Listen("listen", p.listen), connectors...)
 	k.Install("customers", gate, srv)
+	var warnings []string
+	if k.Exposed(p.customers) {
+		warnings = []string{"customers: other users can read or write " + p.customers + ", which has passwords: its mode should be 0600"}
+	}
 	return program.Rules{
-		Receive: []program.Receive{{Server: srv, Address: p.listen}}, Table: table, Domains: gate.Domains,
+		Warnings: warnings,
+		Receive:  []program.Receive{{Server: srv, Address: p.listen}}, Table: table, Domains: gate.Domains,
 		Retry: lifetimes{queue.Retry{Expiry: k.Expire, DelayNotice: k.Delay}, p.keep},
 	}
 }

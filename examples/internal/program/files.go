@@ -117,11 +117,17 @@ func (k *Kit) SecretFile(setting, path string) []byte {
 	if text == nil {
 		return nil
 	}
-	if info := k.files[path].info; info != nil && info.Mode().IsRegular() && info.Mode().Perm()&0o007 != 0 {
-		k.Fault(setting, fmt.Errorf("%s: other users can read or write it (mode %04o, want 0600)", path, info.Mode().Perm()))
+	if k.Exposed(path) {
+		k.Fault(setting, fmt.Errorf("%s: other users can read or write it (mode %04o, want 0600)", path, k.files[path].info.Mode().Perm()))
 		return nil
 	}
 	return text
+}
+
+// Exposed reports whether other users can read or write a file that was read.
+func (k *Kit) Exposed(path string) bool {
+	info := k.files[path].info
+	return info != nil && info.Mode().IsRegular() && info.Mode().Perm()&0o007 != 0
 }
 
 // Roots returns the certificates of the file of a setting; nil if path is empty.
