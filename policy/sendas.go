@@ -8,13 +8,15 @@ import (
 	"github.com/emersion/go-smtp"
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
+	"github.com/bridgehead-mail/bridgehead/internal/header"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
 // SendAs restricts authenticated clients to their own senders, in the
 // reverse-path and the From field (RFC 6409, 6.1): 550 5.7.1. It also refuses a
 // message if the authors in its From field cannot be read (550 5.6.0), or if
-// there are more than 100 authors. Every client may use the null reverse-path,
+// there are more than 100 authors. A message without a From field is checked by its
+// Sender field, which programs show then. Every client may use the null reverse-path,
 // because delivery reports use it. Sessions with the right AcceptAnySender are
 // not restricted.
 type SendAs struct {
@@ -48,6 +50,9 @@ func (p *SendAs) Agent() smtpserver.Agent {
 				return nil
 			}
 			all, err := authors(m)
+			if m.Header.Count("From") == 0 {
+				all, err = substitutes(m)
+			}
 			if err == nil && len(all) == 0 && m.Header.Count("From") > 0 {
 				err = errAuthor // users do not send reports
 			}
@@ -63,6 +68,22 @@ func (p *SendAs) Agent() smtpserver.Agent {
 		}
 	}
 	return Unless(AcceptAnySender, a)
+}
+
+// substitutes returns the addresses in the Sender fields of a message.
+func substitutes(m *smtpserver.Message) (all []string, err error) {
+	values := m.Header.Values("Sender")
+	if len(values) == 0 {
+		return nil, nil
+	}
+	list, err := header.Authors(values)
+	for _, a := range list {
+		all = append(all, a.Addr)
+	}
+	if err != nil {
+		err = errAuthor
+	}
+	return all, err
 }
 
 func (p *SendAs) check(ctx context.Context, s *smtpserver.Session, sender string) error {

@@ -199,9 +199,13 @@ func TestSendAs(t *testing.T) {
 		srv.Talk(t, stranger, asAlice("C: MAIL FROM:<"+from+">\nS: "+want))
 	}
 	for header, want := range map[string]string{
-		"From: alice@example.com":                  "250",
-		"From: alice@example.com, bob@example.com": "550 5.7.1",
-		"Subject: no From at all":                  "250",
+		"From: alice@example.com":                   "250",
+		"From: alice@example.com, bob@example.com":  "550 5.7.1",
+		"Subject: no From at all":                   "250",
+		"Sender: alice@example.com":                 "250",
+		"Sender: Boss <bob@example.com>":            "550 5.7.1", // programs show it if there is no From
+		"Sender: bob@":                              "550 5.6.0",
+		"From: alice@example.com\nSender: x@laptop": "250",
 	} {
 		_, rest, _ := strings.Cut(mailHeader("alice@example.com", header, want), "S: 250\n")
 		srv.Talk(t, stranger, asAlice(rest))
