@@ -131,5 +131,5 @@
 // # Held mail
 //
 // [HeldMail] lets clients request mail that a routing.Router holds for them,
-// with ETRN and ATRN.
+// with ETRN, ATRN and the obsolete TURN.
 package policy

@@ -7,7 +7,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue/internal/sched"
 )
 
-// LimitKind is what holds mail back.
+// A LimitKind is why mail waits.
 type LimitKind uint8
 
 const (
@@ -43,7 +43,7 @@ func (k LimitKind) String() string {
 	return ""
 }
 
-// A Limit is the limit that holds mail back now.
+// A Limit is the limit because of which mail waits now.
 type Limit struct {
 	Kind LimitKind
 	// Text describes the limit in English, with its value. It is empty for

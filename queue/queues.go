@@ -72,7 +72,7 @@ type QueueInfo struct {
 	// Suspension is what suspends the hop, itself or its domain. It is nil if
 	// nothing does. If both do, it is the one of the hop.
 	Suspension *Suspension
-	// Limit is what holds the mail of the hop back now.
+	// Limit is why the mail of the hop waits now.
 	Limit Limit
 }
 

@@ -26,7 +26,7 @@ type State struct {
 	Memory     int64
 	Deliveries int
 	Limits     Limits
-	// Limit is the limit that holds back all mail, or most of it.
+	// Limit is the limit because of which all mail waits, or most of it.
 	Limit Limit
 }
 

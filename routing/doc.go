@@ -65,8 +65,9 @@
 // A connector can run during certain hours only (see [Schedule]). It can also
 // hold its mail until the receiver requests it: [Router.ETRN] and
 // [Router.ATRN] answer the SMTP commands of the same names. A [Fetcher] sends
-// these commands to a provider that holds mail for this relay. The mail of a connector
-// with OnDemand waits until an operator retries its queue.
+// these commands, or the obsolete TURN, to a provider that holds mail for this
+// relay. The mail of a connector with OnDemand waits until an operator retries its
+// queue.
 //
 // # The DNS
 //

@@ -75,8 +75,9 @@
 // # Logs, counters and live sessions
 //
 // Server.Logger gets one line for each session, message and refusal.
-// Server.ProtocolLog gets every command and reply, in the format of Exchange,
-// without credentials and message content. [Server.Counters] returns
+// Server.ProtocolLog gets every command and reply, without credentials and
+// message content. [NewProtocolLog] writes the format of Exchange,
+// [NewW3CProtocolLog] the W3C extended log format. [Server.Counters] returns
 // statistics.
 //
 // While the server serves, [Server.Sessions] lists the sessions with their

@@ -13,7 +13,7 @@ var queuesCommand = command{
 	summary: "list the next hops that have mail or a state",
 	details: `
 DESTINATION selects next hops; * matches any text. The column KEY has the key
-that other commands take. IN and OUT are messages per minute. HELD BY is the limit
+that other commands take. IN and OUT are messages per minute. LIMIT is the limit
 because of which the mail waits, and ERROR is the last error.`,
 	define: func(fs *flag.FlagSet) action {
 		p := newParameters(fs,
@@ -53,14 +53,14 @@ type nextHop struct {
 	Limit                               *limit
 }
 
-// A limit is what holds mail back.
+// A limit is why mail waits.
 type limit struct{ Kind, Text string }
 
 // rate returns a number of messages per minute.
 func rate(perMinute float64) string { return strconv.FormatFloat(perMinute, 'f', 1, 64) }
 
-// heldBy returns the kind of the limit, or "".
-func (q *nextHop) heldBy() string {
+// limitKind returns the kind of the limit, or "".
+func (q *nextHop) limitKind() string {
 	if q.Limit == nil {
 		return ""
 	}
@@ -68,7 +68,7 @@ func (q *nextHop) heldBy() string {
 }
 
 func listQueues(ctx context.Context, s *session, p parameters, limit int) error {
-	t := newTable("KEY", "STATUS", ">MESSAGES", ">DEFERRED", ">SIZE", "OLDEST", ">IN/MIN", ">OUT/MIN", ">DELIVERIES", "HELD BY", "RETRY", "ERROR")
+	t := newTable("KEY", "STATUS", ">MESSAGES", ">DEFERRED", ">SIZE", "OLDEST", ">IN/MIN", ">OUT/MIN", ">DELIVERIES", "LIMIT", "RETRY", "ERROR")
 	shown, total := 0, 0
 	err := s.pages(ctx, "/queues", p, limit, func(doc document) (int, string, error) {
 		var page queuePage
@@ -78,7 +78,7 @@ func listQueues(ctx context.Context, s *session, p parameters, limit int) error 
 		shown, total = shown+len(page.Queues), page.Total
 		for _, q := range page.Queues {
 			t.add(q.Key, q.Status, strconv.Itoa(q.Messages), strconv.Itoa(q.Deferred), size(q.Bytes), age(q.Oldest), rate(q.InPerMinute), rate(q.OutPerMinute),
-				fmt.Sprintf("%d of %d", q.Deliveries, q.Concurrency), q.heldBy(), until(q.NextRetry), q.LastError)
+				fmt.Sprintf("%d of %d", q.Deliveries, q.Concurrency), q.limitKind(), until(q.NextRetry), q.LastError)
 		}
 		return len(page.Queues), page.Next, nil
 	})

@@ -158,15 +158,15 @@ func (v *overview) text() (string, error) {
 	line("messages %d, %s, oldest %s; active %d, waiting %d, suspended %d, poison %d, bad mail %d", t.Messages, size(t.Bytes), oldest, t.Active, t.Waiting, t.Suspended, t.Poison, t.BadMail)
 	line("next hops %d, not reachable %d; disk free %s", t.Queues, t.QueuesInRetry, free)
 	if v.Limit != nil {
-		line("held back by: %s", v.Limit.Text)
+		line("mail waits: %s", v.Limit.Text)
 	}
 	line("deliveries %d of %d, active messages %d of %d", v.Usage.Deliveries, v.Usage.MaxDeliveries, v.Usage.Active, v.Usage.MaxActive)
 	line("accepted %d (%.1f/s), delivered %d (%.1f/s), deferred %d, failed %d", t.Accepted, t.AcceptedPerSecond, t.Delivered, t.DeliveredPerSecond, t.Deferred, t.Failed)
 	if len(v.Largest) > 0 {
 		line("")
-		tab := newTable("LARGEST QUEUES", "STATUS", ">MESSAGES", ">SIZE", "OLDEST", ">IN/MIN", ">OUT/MIN", "DELIVERIES", "HELD BY")
+		tab := newTable("LARGEST QUEUES", "STATUS", ">MESSAGES", ">SIZE", "OLDEST", ">IN/MIN", ">OUT/MIN", "DELIVERIES", "LIMIT")
 		for _, q := range v.Largest {
-			tab.add(q.Key, q.Status, strconv.Itoa(q.Messages), size(q.Bytes), age(q.Oldest), rate(q.InPerMinute), rate(q.OutPerMinute), fmt.Sprintf("%d of %d", q.Deliveries, q.Concurrency), q.heldBy())
+			tab.add(q.Key, q.Status, strconv.Itoa(q.Messages), size(q.Bytes), age(q.Oldest), rate(q.InPerMinute), rate(q.OutPerMinute), fmt.Sprintf("%d of %d", q.Deliveries, q.Concurrency), q.limitKind())
 		}
 		if err := tab.write(&b); err != nil {
 			return "", err

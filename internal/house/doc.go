@@ -11,9 +11,13 @@
 //
 // policy imports smtpserver and queue. routing imports queue and smtpclient. The
 // other three packages import only internal. examples import all packages.
-// Each example is a program to copy, so the examples repeat the lines that
-// assemble a relay; only gateway.Main is common. Helpers for tests of several
-// packages are in internal/peers, smtptest, policytest, queuetest and dnstest.
+// Helpers for tests of several packages are in internal/peers, smtptest,
+// policytest, queuetest and dnstest.
+//
+// Most gateways in examples have a common base, examples/internal/program: settings
+// as flags and as a file, logs, limits, console, reload. A gateway has only what
+// differs. The other examples (cluster, customhook, embedded, quickstart,
+// resulttable) assemble a relay without this base, as a program of your own does.
 //
 //   - smtpserver: the SMTP and LMTP receive engine. A Server is a receive
 //     connector; agents get its events, a Handler gets accepted messages.
@@ -35,13 +39,14 @@
 //  3. Duplicates require a crash.
 //  4. The zero value of a policy relays for no one.
 //  5. Content is preserved byte for byte; only trace fields are added. It is
-//     sent only after the next hop has replied 354 to DATA or announced
-//     CHUNKING.
+//     sent only after the next hop has replied 354 to DATA, or, if it is binary,
+//     has accepted a first chunk.
 //  6. Everything has a bound, and work is linear in the size of the input.
 //  7. The logs show what happened to every message and in every session.
 //  8. An operator can manage every part of a relay while it runs.
 //
-// Start with examples/smarthost, the smallest useful relay, then read
+// Start with the program in README.md, which needs only the library. The smallest
+// gateway is examples/perimeter; read examples/internal/program with it. Then read
 // policy/gateway, and from there the package doc of each part. The terms are in
 // GLOSSARY.md.
 package house

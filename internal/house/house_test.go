@@ -1,5 +1,3 @@
-// Package house holds the layout of the repository: which rooms there are,
-// and which room may know of which.
 package house
 
 import (
@@ -20,9 +18,10 @@ import (
 
 const module = "github.com/bridgehead-mail/bridgehead/"
 
-// arrows: the rooms of the house, and those that each may import. Everybody
-// may import internal; tests may use the test helpers of other rooms.
-var arrows = map[string][]string{
+// mayImport has the folders at the top level, and those whose packages the packages
+// of each may import. All may import internal. Tests may use the test helpers of other
+// folders.
+var mayImport = map[string][]string{
 	"smtpserver": {},
 	"smtpclient": {},
 	"queue":      {},
@@ -32,10 +31,10 @@ var arrows = map[string][]string{
 	"internal":   {},
 }
 
-func TestImportsFollowTheArrows(t *testing.T) {
+func TestPackagesImportOnlyWhatTheyMay(t *testing.T) {
 	files := 0
-	for room, allowed := range arrows {
-		walk(t, room, func(path string) {
+	for folder, allowed := range mayImport {
+		walk(t, folder, func(path string) {
 			if strings.HasSuffix(path, "_test.go") {
 				return
 			}
@@ -46,8 +45,8 @@ func TestImportsFollowTheArrows(t *testing.T) {
 					continue
 				}
 				to, _, _ := strings.Cut(rest, "/")
-				if to != room && to != "internal" && !slices.Contains(allowed, to) {
-					t.Errorf("%s imports %s: %s may know only of %v", path, rest, room, allowed)
+				if to != folder && to != "internal" && !slices.Contains(allowed, to) {
+					t.Errorf("%s imports %s: %s may import only %v", path, rest, folder, allowed)
 				}
 			}
 		})
@@ -57,28 +56,28 @@ func TestImportsFollowTheArrows(t *testing.T) {
 	}
 }
 
-func TestTopLevelHoldsOnlyTheRooms(t *testing.T) {
+func TestTopLevelHasNoOtherFolders(t *testing.T) {
 	entries, err := os.ReadDir("../..")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, e := range entries {
 		name := e.Name()
-		_, room := arrows[name]
-		if !room && name[0] != '.' && !slices.Contains([]string{"go.mod", "go.sum", "README.md", "LICENSE"}, name) {
-			t.Errorf("%s stands at the top level", name)
+		_, known := mayImport[name]
+		if !known && name[0] != '.' && !slices.Contains([]string{"go.mod", "go.sum", "README.md", "LICENSE"}, name) {
+			t.Errorf("%s is at the top level", name)
 		}
 	}
 }
 
-// A package's documentation stands in its doc.go, so that a newcomer finds it.
+// The documentation of a package is in its doc.go, so that a newcomer finds it.
 func TestEveryPackageHasItsDoc(t *testing.T) {
-	for room := range arrows {
-		if room == "internal" || room == "examples" {
+	for folder := range mayImport {
+		if folder == "internal" || folder == "examples" {
 			continue
 		}
 		dirs := map[string]bool{}
-		walk(t, room, func(path string) {
+		walk(t, folder, func(path string) {
 			if !strings.HasSuffix(path, "_test.go") {
 				dirs[filepath.Dir(path)] = true
 			}
@@ -142,9 +141,9 @@ func TestREADMECompiles(t *testing.T) {
 	}
 }
 
-func walk(t *testing.T, room string, f func(path string)) {
+func walk(t *testing.T, folder string, f func(path string)) {
 	t.Helper()
-	err := filepath.WalkDir(filepath.Join("../..", room), func(path string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(filepath.Join("../..", folder), func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}

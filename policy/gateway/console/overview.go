@@ -11,7 +11,7 @@ type overview struct {
 	Health    gateway.Health `json:"health"`
 	Totals    totals         `json:"totals"`
 	Usage     usage          `json:"usage"`
-	Limit     *limitView     `json:"limit,omitempty" doc:"The limit that holds back all mail, or most of it."`
+	Limit     *limitView     `json:"limit,omitempty" doc:"The limit because of which all mail waits, or most of it."`
 	Frozen    bool           `json:"frozen" doc:"Whether receiving is paused."`
 	Paused    bool           `json:"paused" doc:"Whether sending is paused."`
 	Nodes     *nodeCounts    `json:"nodes,omitempty" doc:"Set if several nodes can share the store."`

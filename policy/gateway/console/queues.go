@@ -64,7 +64,7 @@ type queueView struct {
 	Attempts            uint64    `json:"attempts" doc:"Since the time in since."`
 	Since               time.Time `json:"since,omitzero"`
 
-	Limit      *limitView      `json:"limit,omitempty" doc:"What holds the mail back now."`
+	Limit      *limitView      `json:"limit,omitempty" doc:"The limit because of which the mail waits now."`
 	Suspension *suspensionView `json:"suspension,omitempty" doc:"What suspends the next hop."`
 }
 
@@ -88,14 +88,14 @@ func viewOfQueue(i queue.QueueInfo) queueView {
 	return v
 }
 
-// limitView is a limit that holds mail back.
+// limitView is a limit because of which mail waits.
 type limitView struct {
 	Kind  string    `json:"kind" doc:"A short name, for example concurrency, rate, suspended, schedule or retry."`
 	Text  string    `json:"text" doc:"The limit with its value."`
 	Until time.Time `json:"until,omitzero" doc:"When it ends, if that is known."`
 }
 
-// viewOfLimit returns the view of a limit, or nil if nothing holds the mail back.
+// viewOfLimit returns the view of a limit, or nil if the mail waits for no limit.
 func viewOfLimit(l queue.Limit) *limitView {
 	if l.Kind == queue.LimitNone {
 		return nil

@@ -2,7 +2,7 @@ package sched
 
 import "time"
 
-// A Limit is what holds the mail of a hop back.
+// A Limit is why the mail of a hop waits.
 type Limit uint8
 
 const (
@@ -26,8 +26,8 @@ const (
 	ActiveShare           // messages in memory, in all, or the connector's or the hop's share
 )
 
-// LimitOf returns what holds the mail of a hop back now. It returns NoLimit if no
-// mail waits for more than its turn or its own retry. h is nil for a hop that is
+// LimitOf returns why the mail of a hop waits now. It returns NoLimit if no mail
+// waits for more than its turn or its own retry. h is nil for a hop that is
 // not known: its mail is in the store.
 func (s *Scheduler) LimitOf(now time.Time, h *Hop) Limit {
 	if l := s.stopped(); l != NoLimit {
