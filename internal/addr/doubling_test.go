@@ -26,6 +26,7 @@ func TestDoubling(t *testing.T) {
 		"NotOnWire":       func(s string) { NotOnWire(s) },
 		"WirePath":        func(s string) { WirePath("<" + s) },
 		"WirePath domain": func(s string) { WirePath("<a@" + s) },
+		"SafeHelo":        func(s string) { SafeHelo(s) },
 	}
 	for _, unit := range []string{
 		"a", "a.", ".", "A", "ü", "ü.", "\u00ad", "。", "[", "]", "\uff1e", "xn--a.", "@", "@a,", "@a:", "a@", "\"", "\\", `\"`, " ", "<", ">", ",", "\xff", "\x00", "K",

@@ -5,7 +5,6 @@ import (
 	"net/url"
 	"strings"
 	"testing"
-	"time"
 )
 
 func ExampleSafeHelo() {
@@ -43,14 +42,10 @@ func TestSafeHelo(t *testing.T) {
 	}
 }
 
-// The time is linear in the length of the name, and the result is bounded.
-func TestSafeHeloIsLinear(t *testing.T) {
-	began := time.Now()
+// The result is bounded. TestDoubling measures the time.
+func TestSafeHeloIsBounded(t *testing.T) {
 	if got := SafeHelo(strings.Repeat("ü", 4<<20)); len(got) != maxHelo {
 		t.Errorf("%d octets", len(got))
-	}
-	if took := time.Since(began); took > time.Second {
-		t.Errorf("took %v", took)
 	}
 }
 

@@ -57,7 +57,6 @@ func TestLine(t *testing.T) {
 	if err := ask("select 1"); err != nil {
 		t.Fatal(err)
 	}
-	began := time.Now()
 	if err := ask("select pg_sleep(20)"); !errors.Is(err, queue.ErrUnavailable) {
 		t.Errorf("a slow statement: %v", err)
 	}
@@ -72,9 +71,6 @@ func TestLine(t *testing.T) {
 	}
 	proxy.Continue()
 	eventually(t, "network", func() bool { return ask("select 1") == nil })
-	if took := time.Since(began); took > 15*time.Second {
-		t.Errorf("it took %v", took)
-	}
 	// One pair for the slow statement, one for the network.
 	if n := strings.Count(log.String(), "heartbeat of this node works again"); n != 2 {
 		t.Errorf("logged %d times:\n%s", n, log.String())

@@ -28,9 +28,9 @@ func steady(name string) *Options {
 // eventually waits until f returns true.
 func eventually(t testing.TB, what string, f func() bool) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !f(); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !f(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("%s: did not happen", what)
+			t.Fatalf("not within a minute: %s", what)
 		}
 	}
 }
@@ -38,7 +38,7 @@ func eventually(t testing.TB, what string, f func() bool) {
 // awaitNotice waits for a notice of a kind, and returns it.
 func awaitNotice(t testing.TB, s *Store, kind queue.NoticeKind) queue.Notice {
 	t.Helper()
-	timeout := time.After(20 * time.Second)
+	timeout := time.After(time.Minute)
 	for {
 		select {
 		case n, ok := <-s.Notices():

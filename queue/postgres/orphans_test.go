@@ -246,7 +246,7 @@ func TestLeasesOfLastIncarnation(t *testing.T) {
 func TestClaimWaitsOnlyForReleases(t *testing.T) {
 	t.Parallel()
 	s := open(t, pgtest.Database(t), nil)
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	m := newMessage("removed")
 	later := newMessage("later")

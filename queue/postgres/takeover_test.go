@@ -31,7 +31,7 @@ func listener(t testing.TB, s *Store) *pgx.Conn {
 // awaitPayload waits for a notification with one of the payloads.
 func awaitPayload(t testing.TB, c *pgx.Conn, payloads ...string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for {
 		n, err := c.WaitForNotification(ctx)

@@ -50,7 +50,7 @@ func startBrowser(t *testing.T) *browser {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+		ctx, cancel := context.WithTimeout(ctx, time.Minute)
 		defer cancel()
 		if err := chromedp.Cancel(ctx); err != nil {
 			t.Error(err)
@@ -87,11 +87,11 @@ func (b *browser) takeComplaints() []string {
 	return taken
 }
 
-// do performs steps in the tab. If they take longer than 20 seconds, the test
+// do performs steps in the tab. If they take longer than a minute, the test
 // fails.
 func (b *browser) do(what string, steps ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(b.ctx, time.Minute)
 	defer cancel()
 	if err := chromedp.Do(ctx, steps...); err != nil {
 		b.t.Fatalf("%s: %v", what, err)
@@ -101,7 +101,7 @@ func (b *browser) do(what string, steps ...chromedp.Action[chromedp.Void]) {
 // get performs an action that has a result.
 func get[T any](b *browser, what string, a chromedp.Action[T]) T {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(b.ctx, time.Minute)
 	defer cancel()
 	v, err := chromedp.Run(ctx, a)
 	if err != nil {
@@ -123,7 +123,7 @@ func (b *browser) look(width int64, scheme string) {
 // load performs steps that load a page, and returns the status of the response.
 func (b *browser) load(what string, steps ...chromedp.Action[chromedp.Void]) int64 {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(b.ctx, time.Minute)
 	defer cancel()
 	r, err := chromedp.RunResponse(ctx, steps...)
 	if err != nil {
