@@ -5,7 +5,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"sync"
 
 	"github.com/bridgehead-mail/bridgehead/examples/internal/program"
 	"github.com/bridgehead-mail/bridgehead/policy/ldap"
@@ -52,13 +51,19 @@ func (l *ldapSettings) check(k *program.Kit) {
 	}
 }
 
-// directory returns the LDAP servers, and a text with all their settings; nil if there
-// are none.
-func (m *merger) directory(k *program.Kit, in *inUse) (*ldap.Directory, string) {
-	l := &m.ldap
-	if len(l.urls) == 0 {
-		return nil, ""
+// directory returns the client that the rules use; nil without LDAP servers.
+func (m *merger) directory(k *program.Kit, r *program.Rules) *ldap.Directory {
+	l, settings := &m.ldap, ""
+	var d *ldap.Directory
+	if len(l.urls) > 0 {
+		d = l.servers(k)
+		settings = fmt.Sprintf("%q %q %q %q %q %v %s", d.URLs, d.BaseDN, d.Filter, d.BindDN, d.Password, d.StartTLS, k.ReadFile("ldap-roots", l.roots))
 	}
+	return program.Reuse(k, r, "ldap", settings, d)
+}
+
+// servers returns the client of the LDAP servers.
+func (l *ldapSettings) servers(k *program.Kit) *ldap.Directory {
 	d := &ldap.Directory{
 		URLs: l.urls, BaseDN: l.base, Filter: l.filter, BindDN: l.bindDN, Password: k.Secret("ldap-password-file", l.passwordFile),
 		StartTLS: l.startTLS, MaxConnections: 8,
@@ -67,45 +72,5 @@ func (m *merger) directory(k *program.Kit, in *inUse) (*ldap.Directory, string) 
 		d.TLSConfig = &tls.Config{RootCAs: roots}
 	}
 	k.Fault("ldap", d.Validate())
-	settings := fmt.Sprintf("%q %q %q %q %q %v %s", d.URLs, d.BaseDN, d.Filter, d.BindDN, d.Password, d.StartTLS, k.ReadFile("ldap-roots", l.roots))
-	return in.same(settings, d), settings
-}
-
-// inUse is the Directory that is in use. A reload keeps its connections if the settings
-// of the directory do not change.
-type inUse struct {
-	mu       sync.Mutex // guards the fields below
-	settings string
-	ldap     *ldap.Directory
-}
-
-// same returns the Directory in use if it has the settings; otherwise d.
-func (u *inUse) same(settings string, d *ldap.Directory) *ldap.Directory {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if u.ldap != nil && u.settings == settings {
-		return u.ldap
-	}
 	return d
-}
-
-// replace makes d the Directory in use. The connections of the previous one are closed;
-// it still answers, for sessions that have it.
-func (u *inUse) replace(settings string, d *ldap.Directory) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if u.ldap != nil && u.ldap != d {
-		u.ldap.Close()
-	}
-	u.settings, u.ldap = settings, d
-}
-
-// Close closes the connections to the LDAP servers.
-func (u *inUse) Close() error {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if u.ldap == nil {
-		return nil
-	}
-	return u.ldap.Close()
 }

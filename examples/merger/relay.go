@@ -1,8 +1,6 @@
 package main
 
 import (
-	"io"
-
 	"github.com/bridgehead-mail/bridgehead/examples/internal/program"
 	"github.com/bridgehead-mail/bridgehead/policy"
 	"github.com/bridgehead-mail/bridgehead/queue"
@@ -12,8 +10,8 @@ import (
 // Build implements program.Gateway.
 func (m *merger) Build(k *program.Kit) program.Rules {
 	m.check(k)
-	in := program.Keep[inUse](k, "ldap")
-	d, settings := m.directory(k, in)
+	var r program.Rules
+	d := m.directory(k, &r)
 	aliases := m.aliasesOf(k, d)
 	domains := m.domains(k, d, aliases)
 	accepted := k.Domains("ours", domains)
@@ -21,7 +19,8 @@ func (m *merger) Build(k *program.Kit) program.Rules {
 	srv := k.Server("merger")
 	srv.Agents = m.limits(k, d)
 	k.Install("allow", &policy.Gate{Domains: domains, Networks: m.allow, Outbound: m.outbound(k, d)}, srv)
-	table := k.Table(domains, k.Listen("listen", m.listen),
+	r.Receive, r.Domains = []program.Receive{{Server: srv, Address: m.listen}}, domains
+	r.Table = k.Table(domains, k.Listen("listen", m.listen),
 		// Exclusive: mail for the two systems never takes another connector,
 		// also while they are down.
 		routing.Connector{Name: "ours", Spaces: []string{m.ours}, Exclusive: true, SmartHosts: routing.SmartHosts(m.ourServer)},
@@ -29,12 +28,8 @@ func (m *merger) Build(k *program.Kit) program.Rules {
 		routing.Connector{Name: "internet", Spaces: []string{"*"}, Port: m.port},
 		listConnector(aliases),
 	)
-	return program.Rules{
-		Receive: []program.Receive{{Server: srv, Address: m.listen}}, Table: table, Domains: domains,
-		// The queue's own reports need the routes of the shared domain too: our
-		// system does not have their users.
-		Hooks:   []queue.Hook{aliases.Hook(), accepted.Hook()},
-		Applied: []func(){func() { in.replace(settings, d) }},
-		Closers: []io.Closer{in},
-	}
+	// The queue's own reports need the routes of the shared domain too: our system does
+	// not have their users.
+	r.Hooks = []queue.Hook{aliases.Hook(), accepted.Hook()}
+	return r
 }

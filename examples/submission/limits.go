@@ -4,26 +4,24 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"io"
 	"sync"
 	"time"
 
 	"github.com/emersion/go-smtp"
 
 	"github.com/bridgehead-mail/bridgehead/policy"
-	"github.com/bridgehead-mail/bridgehead/policy/ldap"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
 var errRecipients = smtpserver.Reject(452, "4.5.3", "Too many recipients") // RFC 5321, 4.5.3.1.10
 
 // agent applies the limits of each account.
-func (u *users) agent(k *kept) smtpserver.Agent {
+func (u *users) agent(c *counts) smtpserver.Agent {
 	rates := make(map[hourly]smtpserver.Agent)
 	for _, one := range u.of {
-		rates[one.perHour] = k.agent(one.perHour)
+		rates[one.perHour] = c.agent(one.perHour)
 	}
-	rates[u.standard.perHour] = k.agent(u.standard.perHour)
+	rates[u.standard.perHour] = c.agent(u.standard.perHour)
 	return smtpserver.Agent{
 		Name: "limits of accounts",
 		Auth: func(_ context.Context, s *smtpserver.Session) error {
@@ -57,60 +55,31 @@ func complete() smtpserver.Agent {
 	}}
 }
 
-// kept is what a reload does not replace: the counts of messages, because a change of a
-// file must not begin a new hour, and the connections to the LDAP servers.
-type kept struct {
-	mu    sync.Mutex // guards the fields below
-	rates map[hourly]*policy.Rates
-	ldap  *ldap.Directory
+// counts are the counts of messages by limit. A reload does not replace them, because a
+// change of a file must not begin a new hour.
+type counts struct {
+	mu sync.Mutex // guards of
+	of map[hourly]*policy.Rates
 }
-
-var _ io.Closer = (*kept)(nil)
 
 // agent returns an agent that counts the messages of the accounts with a limit. Accounts
 // whose limit changes have a new count.
-func (k *kept) agent(limit hourly) smtpserver.Agent {
+func (c *counts) agent(limit hourly) smtpserver.Agent {
 	if limit == (hourly{}) {
 		return smtpserver.Agent{
 			Mail: func(context.Context, *smtpserver.Session, string, *smtp.MailOptions) error { return nil },
 			Rcpt: func(context.Context, *smtpserver.Session, string, *smtp.RcptOptions) error { return nil },
 		}
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.rates == nil {
-		k.rates = make(map[hourly]*policy.Rates)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.of == nil {
+		c.of = make(map[hourly]*policy.Rates)
 	}
-	r := k.rates[limit]
+	r := c.of[limit]
 	if r == nil {
 		r = &policy.Rates{Rates: []policy.Rate{{By: policy.ByIdentity, Messages: limit.messages, Recipients: limit.recipients, Per: time.Hour}}}
-		k.rates[limit] = r
+		c.of[limit] = r
 	}
 	return r.Agent()
-}
-
-// directory returns the Directory in use if it has the same settings; otherwise d, which is
-// then in use. The connections of the previous one are closed; it still answers, for
-// sessions that have it.
-func (k *kept) directory(d *ldap.Directory) *ldap.Directory {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.ldap != nil && same(k.ldap, d) {
-		return k.ldap
-	}
-	if k.ldap != nil {
-		k.ldap.Close()
-	}
-	k.ldap = d
-	return d
-}
-
-// Close closes the connections to the LDAP servers.
-func (k *kept) Close() error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.ldap == nil {
-		return nil
-	}
-	return k.ldap.Close()
 }

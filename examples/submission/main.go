@@ -23,11 +23,4 @@ import (
 	"github.com/bridgehead-mail/bridgehead/examples/internal/yamlfile"
 )
 
-func main() { yamlfile.Main("submission", newGateway()) }
-
-// newGateway returns the function that makes the gateway each time that its settings are
-// read. What is kept between them has one owner.
-func newGateway() func() program.Gateway {
-	k := new(kept)
-	return func() program.Gateway { return &submission{kept: k} }
-}
+func main() { yamlfile.Main("submission", func() program.Gateway { return new(submission) }) }

@@ -13,7 +13,7 @@ import (
 )
 
 func assemble(args ...string) (*gateway.Gateway, error) {
-	p := program.Program{Name: "submission", New: newGateway()}
+	p := program.Program{Name: "submission", New: func() program.Gateway { return new(submission) }}
 	return p.Assemble(args...)
 }
 

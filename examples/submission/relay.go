@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"net/netip"
 	"slices"
 	"strings"
@@ -21,7 +20,8 @@ import (
 // Build implements program.Gateway.
 func (s *submission) Build(k *program.Kit) program.Rules {
 	s.check(k)
-	from := s.source(k)
+	var rules program.Rules
+	from := s.source(k, &rules)
 	all := s.readUsers(k)
 	gate := &policy.Gate{
 		// Only a user who has logged in may send (530 5.7.0 before), and to any domain.
@@ -30,7 +30,7 @@ func (s *submission) Build(k *program.Kit) program.Rules {
 		SendAs:            &policy.SendAs{Owns: all.owns(from.owns)},
 		HideAuthenticated: s.hideClients,
 	}
-	rules := program.Rules{Closers: []io.Closer{s.kept}, Warnings: slices.Concat(from.warnings, all.unknown(from.names))}
+	rules.Warnings = slices.Concat(from.warnings, all.unknown(from.names))
 	if len(s.primary) > 0 {
 		gate.Outbound = append(gate.Outbound, s.primaryAddresses(k, from.primary))
 	}
@@ -38,7 +38,7 @@ func (s *submission) Build(k *program.Kit) program.Rules {
 		gate.Outbound = append(gate.Outbound, signer.Agent()) // signs the addresses that leave
 		rules.Hooks = []queue.Hook{signer.Hook()}             // reports, and files of -pickup
 	}
-	limits := all.agent(s.kept)
+	limits := all.agent(program.Keep[counts](k, "counts"))
 	var open []netip.AddrPort
 	for _, l := range []struct {
 		name, setting, address string

@@ -28,8 +28,6 @@ type submission struct {
 	upstreamUser, upstreamP string
 	upstreamTLS             smtpclient.TLSLevel
 	port                    int
-
-	kept *kept
 }
 
 type ldapSettings struct {

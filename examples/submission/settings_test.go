@@ -92,7 +92,7 @@ func TestWarnings(t *testing.T) {
 		"the settings are valid":                                {"-accounts", accounts, "-users", peers.File(t, "ALICE a@example.com\n")},
 	} {
 		var out, errs strings.Builder
-		p := program.Program{Name: "submission", New: newGateway()}
+		p := program.Program{Name: "submission", New: func() program.Gateway { return new(submission) }}
 		status := p.Run(append(slices.Clone(base), args...), &out, &errs)
 		if status != 0 || !strings.HasPrefix(out.String(), want) || strings.Count(out.String(), "\n") > 2 {
 			t.Errorf("status %d\n%s%swant %s", status, out.String(), errs.String(), want)

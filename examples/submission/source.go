@@ -3,11 +3,9 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 
 	"github.com/bridgehead-mail/bridgehead/examples/internal/program"
 	"github.com/bridgehead-mail/bridgehead/policy/filter/rewrite"
@@ -35,12 +33,13 @@ type source struct {
 var errAuthDown = smtpserver.Reject(454, "4.7.0", "The login cannot be checked at present, try again later")
 
 // source returns the source of the settings.
-func (s *submission) source(k *program.Kit) source {
+func (s *submission) source(k *program.Kit, r *program.Rules) source {
+	d := s.directory(k, r)
 	switch {
 	case s.accounts != "":
 		return s.file(k)
-	case len(s.ldap.urls) > 0:
-		return s.directory(k)
+	case d != nil:
+		return s.accountsOf(k, d)
 	}
 	from := source{auth: &dovecot{socket: s.dovecot, log: k.Logger}}
 	if info, err := os.Stat(s.dovecot); err != nil {
@@ -65,17 +64,33 @@ func (s *submission) file(k *program.Kit) source {
 	return source{auth: all.authenticator(), names: func(account string) bool { _, has := all.of[account]; return has }}
 }
 
-// directory returns the accounts of the LDAP servers.
-func (s *submission) directory(k *program.Kit) source {
-	d := &ldap.Directory{
-		URLs: s.ldap.urls, BaseDN: s.ldap.base, BindDN: s.ldap.bindDN, Password: k.Secret("ldap-password-file", s.ldap.passwordFile),
-		StartTLS: s.ldap.startTLS, MaxConnections: 8,
+// directory returns the client that the rules use; nil without LDAP servers.
+func (s *submission) directory(k *program.Kit, r *program.Rules) *ldap.Directory {
+	l, settings := &s.ldap, ""
+	var d *ldap.Directory
+	if len(l.urls) > 0 {
+		d = l.servers(k)
+		settings = fmt.Sprintf("%q %q %q %q %v %s", d.URLs, d.BaseDN, d.BindDN, d.Password, d.StartTLS, k.ReadFile("ldap-roots", l.roots))
 	}
-	if roots := k.Roots("ldap-roots", s.ldap.roots); roots != nil {
+	return program.Reuse(k, r, "ldap", settings, d)
+}
+
+// servers returns the client of the LDAP servers.
+func (l *ldapSettings) servers(k *program.Kit) *ldap.Directory {
+	d := &ldap.Directory{
+		URLs: l.urls, BaseDN: l.base, BindDN: l.bindDN, Password: k.Secret("ldap-password-file", l.passwordFile),
+		StartTLS: l.startTLS, MaxConnections: 8,
+	}
+	if roots := k.Roots("ldap-roots", l.roots); roots != nil {
 		d.TLSConfig = &tls.Config{RootCAs: roots}
 	}
-	k.Require("ldap-base", s.ldap.base != "")
-	accounts := &ldap.Accounts{Directory: s.kept.directory(d), Filter: s.ldap.filter}
+	k.Require("ldap-base", l.base != "")
+	return d
+}
+
+// accountsOf returns the accounts of the LDAP servers.
+func (s *submission) accountsOf(k *program.Kit, d *ldap.Directory) source {
+	accounts := &ldap.Accounts{Directory: d, Filter: s.ldap.filter}
 	k.Fault("ldap", accounts.Validate())
 	return source{
 		auth: smtpserver.PasswordAuth(func(ctx context.Context, session *smtpserver.Session, name, password string) error {
@@ -96,21 +111,9 @@ func (s *submission) directory(k *program.Kit) source {
 			return nil
 		},
 		owns:    accounts.Owns,
-		primary: &ldap.Primary{Directory: accounts.Directory},
+		primary: &ldap.Primary{Directory: d},
 	}
 }
 
 // nameKey is the key of the name of the account that a session has logged in to.
 type nameKey struct{}
-
-// same reports whether two directories have the same settings.
-func same(a, b *ldap.Directory) bool {
-	roots := func(d *ldap.Directory) *x509.CertPool {
-		if d.TLSConfig == nil {
-			return nil
-		}
-		return d.TLSConfig.RootCAs
-	}
-	return slices.Equal(a.URLs, b.URLs) && a.BaseDN == b.BaseDN && a.BindDN == b.BindDN && a.Password == b.Password &&
-		a.StartTLS == b.StartTLS && (roots(a) == nil) == (roots(b) == nil) && (roots(a) == nil || roots(a).Equal(roots(b)))
-}
