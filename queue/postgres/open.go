@@ -21,8 +21,9 @@ const (
 // url is a connection URL or string as for libpq. nil options mean the defaults.
 //
 // If the database cannot be reached, is a standby, or fails while Open uses it, Open logs
-// that, and tries again until ctx ends. What cannot become right by waiting, such as a wrong password or a database
-// that may lose commits, is an error at once.
+// that, and tries again until ctx ends; then the error wraps queue.ErrUnavailable and the
+// error of ctx. What cannot become right by waiting, such as a wrong password or a
+// database that may lose commits, is an error at once.
 func Open(ctx context.Context, url string, o *Options) (*Store, error) {
 	opts, err := o.withDefaults()
 	if err != nil {

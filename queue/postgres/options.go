@@ -21,8 +21,9 @@ type Options struct {
 	// access to it (mode 0600). It is read again for each new connection.
 	Password, PasswordFile string
 	// Beat is the interval of the heartbeat, and DeadAfter the time after which a
-	// silent node is dead, at least three times as long. Defaults 5 s and 15 s. All
-	// nodes must have the same values.
+	// silent node is dead, at least three times as long. The defaults are 5 s and 15 s:
+	// the messages of a dead node are then taken over within 20 s. All nodes must have
+	// the same values.
 	Beat, DeadAfter time.Duration
 	// Journal is the name of a file on a local disk. The Store records in it which
 	// messages this process is delivering, so that messages that make the process crash
@@ -33,7 +34,7 @@ type Options struct {
 	// file, and such messages are not detected.
 	Journal string
 	// Connections is the maximum number of connections to the database for messages.
-	// Default 8. The heartbeat has one more, and so has LISTEN.
+	// At least 3; default 8. The heartbeat has one more, and so has LISTEN.
 	Connections int
 	// Pooler means that the URL is that of a connection pooler in transaction mode,
 	// such as PgBouncer: the Store then uses no prepared statement, no session

@@ -34,8 +34,11 @@ const (
 	// DefaultMaxRecipients is the default recipient limit of a mailbox in Exchange
 	// Online.
 	DefaultMaxRecipients = 500
-	DefaultSearchTime    = 2 * time.Minute
-	DefaultTimeout       = 3 * time.Minute
+	// DefaultSearchTime is an assumption: how late an item appears in Sent Items is not
+	// documented.
+	DefaultSearchTime = 2 * time.Minute
+	// DefaultTimeout is enough for the largest message at 200 kbit/s.
+	DefaultTimeout = 3 * time.Minute
 
 	// headerRoom is the room for fields that the relay and this package add.
 	headerRoom = 128 << 10
