@@ -34,5 +34,6 @@
 // changes, and the log and the console say which setting is wrong, and its file.
 //
 // A start and a reload first check everything as -check does, so that they call Build
-// twice: for Rules that are only checked, and for those that are used.
+// twice: for Rules that are only checked, and for those that are used. [Keep] and
+// [Reuse] keep what a reload must not lose: counts, connections.
 package program
