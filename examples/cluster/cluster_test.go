@@ -5,14 +5,15 @@ package main
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"net/smtp"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/bridgehead-mail/bridgehead/examples/internal/program"
 	"github.com/bridgehead-mail/bridgehead/internal/peers"
 	"github.com/bridgehead-mail/bridgehead/internal/pgtest"
 	"github.com/bridgehead-mail/bridgehead/policy/policytest"
@@ -23,15 +24,11 @@ import (
 // A node delivers only for the domains of -domain and the networks of -allow.
 func TestNoOpenRelay(t *testing.T) {
 	t.Parallel()
-	s := settings{hostname: "mx.example.com", state: t.TempDir(), database: pgtest.Database(t)}
-	if err := s.addDomain("example.com=10.1.0.5"); err != nil {
-		t.Fatal(err)
-	}
-	relay, err := newNode(&s, slog.New(slog.DiscardHandler))
+	p := program.Program{Name: "cluster", New: func() program.Gateway { return new(cluster) }}
+	relay, err := p.Assemble("-hostname", "mx.example.com", "-state", t.TempDir(), "-database", "postgres:///mail?host=/run", "-domain", "example.com=10.1.0.5")
 	if err != nil {
 		t.Fatal(err)
 	}
-	peers.CloseAtEnd(t, relay.Closers...)
 	policytest.OpenRelay(t, policytest.New(t, relay.Listeners[0].Server), "example.com")
 }
 
@@ -214,19 +211,37 @@ func TestHourly(t *testing.T) {
 }
 
 func TestWrongSettingsAreNamed(t *testing.T) {
+	readable, ofGroup := peers.File(t, "secret\n"), peers.File(t, "secret\n")
+	for file, mode := range map[string]os.FileMode{readable: 0o644, ofGroup: 0o640} {
+		if err := os.Chmod(file, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
 	const good = "-database postgres://127.0.0.1:1/mail -state /nowhere/at/all "
+	const withPassword = "-database: must not have a password; use -database-password"
 	for args, want := range map[string]string{
 		"":                               "-database: is required",
 		"-database x":                    "-state: is required",
 		good:                             "-domain: is required",
 		good + "-hourly -1":              "-hourly: must not be negative",
-		good + "-domain example.com":     `invalid value "example.com" for flag -domain: not domain=host`,
-		good + "-domain example.com=h:0": "SmartHosts[0]",
+		good + "-domain example.com":     `-domain[0]: "example.com" is not domain=host`,
+		good + "-domain example.com=h:0": "-domain[0]: ",
+		good + "-upstream h:0":           "-upstream: ",
 		good + "-allow printer":          `network "printer"`,
-		good + "-domain example.com=h -dead-after 1s -state " + t.TempDir(): "DeadAfter must be at least three times as long as Beat",
-		good + "25": `"25" is not a flag`,
+		good + "-domain example.com=h -dead-after 1s": "-dead-after: must be at least three times as long as -beat",
+		good + "-beat 0s":               "-beat: must be more than 0s",
+		good + "-spool /nowhere/at/all": "not defined: -spool",
+		good + "25":                     `"25" is not a flag`,
+		"-state s -domain example.com=h -database postgres://db.example.com/?sslmode=allow": "-database: postgres: the connection to db.example.com does not verify the server",
+		"-database postgres://relay:secret@db.example.com/mail":                             withPassword,
+		"-database postgres://db.example.com/mail?user=relay&password=secret":               withPassword,
+		"-database password=secret":                                  withPassword,
+		good + "-database-password /nowhere/at/all":                  "-database-password: open /nowhere/at/all: no such file",
+		good + "-database-password " + readable:                      "-database-password: " + readable + ": other users can read",
+		good + "-domain example.com=h -database-password " + ofGroup: "the password file " + ofGroup + ": others may read it (mode 0640)",
 	} {
-		if got := peers.RefuseSelf(t, asMain, strings.Fields(args)...); !strings.Contains(got, want) {
+		got := peers.RefuseSelf(t, asMain, strings.Fields(args)...)
+		if !strings.Contains(got, want) || strings.Contains(got, "secret") {
 			t.Errorf("%s: %s\nwant %q", args, got, want)
 		}
 	}

@@ -94,13 +94,13 @@ func TestCompose(t *testing.T) {
 				args[i] = "127.0.0.1:0"
 			case "postgres://relay@/mail?host=/var/run/postgresql":
 				args[i] = url
-			case "/state":
+			case "/data":
 				args[i] = t.TempDir()
 			}
 		}
 		p := peers.StartSelf(t, asMain, 1, args...)
 		p.Signal(t, syscall.SIGHUP) // does not end it
-		peers.Await(t, "the answer to SIGHUP", func() bool { return strings.Contains(p.Log(), "SIGHUP has no effect without -cert") })
+		peers.Await(t, "the answer to SIGHUP", func() bool { return strings.Contains(p.Log(), "msg=reloaded") })
 		p.Stop(t)
 	}
 }

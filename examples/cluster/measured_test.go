@@ -7,19 +7,15 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"net"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
+	"github.com/bridgehead-mail/bridgehead/examples/internal/program"
 	"github.com/bridgehead-mail/bridgehead/internal/peers"
-	"github.com/bridgehead-mail/bridgehead/policy/gateway"
-	"github.com/bridgehead-mail/bridgehead/queue/spool"
 )
 
 // A measured is a relay of BenchmarkNodes. It is a process of this test program.
@@ -43,28 +39,28 @@ func (m *measured) start(b *testing.B) *peers.Process {
 
 // measuredMain is the main function of a measured.
 func measuredMain() {
-	os.Exit(gateway.Main("measured", nil, os.Stderr, func(log *slog.Logger) (gateway.Runner, error) {
-		var m measured
-		if err := json.Unmarshal([]byte(os.Args[1]), &m); err != nil {
-			return nil, err
-		}
-		if err := m.Group.join(0); err != nil {
-			return nil, err
-		}
-		s := settings{listen: "127.0.0.1:0", hostname: "mx.example.com", state: m.State, node: m.Name, database: m.Database,
-			beat: 5 * time.Second, deadAfter: 15 * time.Second}
-		if err := s.addDomain("example.com=" + m.Sink); err != nil {
-			return nil, err
-		}
-		if m.Database != "" {
-			return newNode(&s, log)
-		}
-		s.database = "none"
-		return newRelay(&s, log, func(s *settings, log *slog.Logger) (store, error) {
-			return spool.Open(filepath.Join(s.state, "spool"), &spool.Options{Logger: log})
-		})
-	}))
+	var m measured
+	err := json.Unmarshal([]byte(os.Args[1]), &m)
+	if err == nil {
+		err = m.Group.join(0)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
+	p := program.Program{Name: "measured", New: func() program.Gateway { return new(cluster) }}
+	args := []string{"-listen", "127.0.0.1:0", "-hostname", "mx.example.com", "-domain", "example.com=" + m.Sink}
+	if m.Database != "" {
+		args = append(args, "-state", m.State, "-node", m.Name, "-database", m.Database)
+	} else {
+		p.New = func() program.Gateway { return withSpool{new(cluster)} }
+		args = append(args, "-spool", m.State, "-database", "postgres://127.0.0.1/unused")
+	}
+	os.Exit(p.Run(args, os.Stdout, os.Stderr))
 }
+
+// withSpool hides OpenStore of a cluster, so that its queue is a spool.
+type withSpool struct{ program.Gateway }
 
 // sendAll sends n messages to the relays. Each client has one session.
 func sendAll(b *testing.B, addrs []string, clients, n int) {

@@ -3,102 +3,70 @@ package main
 import (
 	"context"
 	"errors"
-	"io"
+	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
+	"strings"
 
+	"github.com/bridgehead-mail/bridgehead/examples/internal/program"
 	"github.com/bridgehead-mail/bridgehead/policy"
-	"github.com/bridgehead-mail/bridgehead/policy/gateway"
 	"github.com/bridgehead-mail/bridgehead/queue"
 	"github.com/bridgehead-mail/bridgehead/queue/postgres"
-	"github.com/bridgehead-mail/bridgehead/queue/tracking"
 	"github.com/bridgehead-mail/bridgehead/routing"
-	"github.com/bridgehead-mail/bridgehead/smtpclient"
-	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// newNode assembles a node. It waits until the database can be reached.
-func newNode(s *settings, log *slog.Logger) (*gateway.Gateway, error) {
-	return newRelay(s, log, openDatabase)
-}
-
-// A store is the queue of a relay.
-type store interface {
-	queue.Store
-	io.Closer
-}
-
-// openDatabase opens the queue in the database.
-func openDatabase(s *settings, log *slog.Logger) (store, error) {
-	return postgres.Open(context.Background(), s.database, &postgres.Options{
-		Node: s.node, PasswordFile: s.passwordFile, Pooler: s.pooler,
-		Beat: s.beat, DeadAfter: s.deadAfter,
-		// At the next start, the node knows which messages were in delivery when it died.
-		Journal: filepath.Join(s.state, "deliveries"),
-		Logger:  log,
-	})
-}
-
-// newRelay assembles a relay with the queue that open opens. When it calls open, all
-// settings but those of the database are known to be right.
-func newRelay(s *settings, log *slog.Logger, open func(*settings, *slog.Logger) (store, error)) (*gateway.Gateway, error) {
-	if err := s.check(); err != nil {
-		return nil, err
-	}
-	connectors := []routing.Connector{{Name: "internet", Spaces: []string{"*"}}}
-	if s.upstream != "" {
-		connectors[0].SmartHosts = routing.SmartHosts(s.upstream)
-	}
+// Build implements program.Gateway.
+func (c *cluster) Build(k *program.Kit) program.Rules {
+	c.check(k)
 	// Mail from our own domains comes only from our networks.
-	gate := &policy.Gate{Networks: s.allow, Spoofing: &policy.Spoofing{}}
-	for _, d := range s.domains {
+	gate := &policy.Gate{Networks: c.allow, Spoofing: &policy.Spoofing{}, Rates: c.rates(k)}
+	connectors := []routing.Connector{{Name: "internet", Spaces: []string{"*"}}}
+	if c.upstream != "" {
+		connectors[0].SmartHosts = routing.SmartHosts(c.upstream)
+		k.Host("upstream", connectors[0].SmartHosts[0])
+	}
+	k.Require("domain", len(c.domains) > 0)
+	for i, text := range c.domains {
+		name, host, _ := strings.Cut(text, "=")
+		if name == "" || host == "" {
+			k.Fault(fmt.Sprintf("domain[%d]", i), fmt.Errorf("%q is not domain=host", text))
+			continue
+		}
+		k.Host(fmt.Sprintf("domain[%d]", i), routing.SmartHost{Host: host})
 		// Exclusive: the mail never takes another connector, also while the server is down.
 		connectors = append(connectors, routing.Connector{
-			Name: d.name, Spaces: []string{d.name}, Exclusive: true, SmartHosts: []routing.SmartHost{d.server},
+			Name: name, Spaces: []string{name}, Exclusive: true, SmartHosts: routing.SmartHosts(host),
 		})
-		gate.Domains = append(gate.Domains, policy.Domain{Name: d.name})
+		gate.Domains = append(gate.Domains, policy.Domain{Name: name})
 	}
-	table, err := routing.NewTable(connectors...)
-	if err != nil {
-		return nil, err
+	srv := k.Server("mx")
+	k.Install("domain", gate, srv)
+	table := k.Table(gate.Domains, k.Listen("listen", c.listen), connectors...)
+	return program.Rules{Receive: []program.Receive{{Server: srv, Address: c.listen}}, Table: table, Domains: gate.Domains}
+}
+
+// rates returns the limit of -hourly, for which the nodes count together.
+func (c *cluster) rates(k *program.Kit) *policy.Rates {
+	if c.hourly < 0 {
+		k.Fault("hourly", errors.New("must not be negative"))
 	}
-	config, err := s.tls.config()
-	if err != nil {
-		return nil, err
+	if c.hourly <= 0 {
+		return nil
 	}
-	if err := os.MkdirAll(s.state, 0o700); err != nil {
-		return nil, err
-	}
-	// The client reads 250 only after the message is committed in the database.
-	store, err := open(s, log)
-	if err != nil {
-		return nil, err
-	}
-	logs := filepath.Join(s.state, "logs")
-	received := smtpserver.NewProtocolLog(&smtpserver.ProtocolLogFiles{Dir: logs})
-	sent := smtpclient.NewProtocolLog(&smtpclient.ProtocolLogFiles{Dir: logs})
-	router := &routing.Router{Table: table, NewTransport: func(connector string) *smtpclient.Transport {
-		return &smtpclient.Transport{Name: connector, ProtocolLog: sent}
-	}}
-	q := &queue.Queue{Store: store, Deliverer: router}
-	gate.Queue = q
-	if s.hourly > 0 {
-		gate.Rates = &policy.Rates{Rates: []policy.Rate{{By: policy.ByAddress, Messages: s.hourly}}}
-		gate.Rates.Shared, _ = store.(queue.CountSharer) // the nodes count together
-	}
-	srv := &smtpserver.Server{Name: "mx", TLSConfig: config, ProtocolLog: received}
-	if err := gate.Install(srv); err != nil {
-		return nil, errors.Join(err, store.Close())
-	}
-	relay := &gateway.Gateway{
-		Hostname:  s.hostname,
-		Logger:    log,
-		Listeners: []*gateway.Listener{{Server: srv, Address: s.listen}},
-		Queue:     q,
-		Tracking:  &tracking.Log{Dir: logs},
-		Closers:   []io.Closer{router, store, received, sent},
-	}
-	s.console.Install(relay)
-	return relay, nil
+	rates := &policy.Rates{Rates: []policy.Rate{{By: policy.ByAddress, Messages: c.hourly}}}
+	rates.Shared, _ = k.Queue.Store.(queue.CountSharer) // there is no Store if the settings are only checked
+	return rates
+}
+
+// OpenStore implements program.Storer. It waits until the database can be reached.
+func (c *cluster) OpenStore(s *program.Settings, log *slog.Logger) (program.Store, error) {
+	o := c.options()
+	// At the next start, the node knows which messages were in delivery when it died.
+	o.Journal = filepath.Join(s.State, "deliveries")
+	o.Logger = log
+	return postgres.Open(context.Background(), c.database, o)
+}
+
+func (c *cluster) options() *postgres.Options {
+	return &postgres.Options{Node: c.node, PasswordFile: c.passwordFile, Pooler: c.pooler, Beat: c.beat, DeadAfter: c.deadAfter}
 }

@@ -3,6 +3,7 @@ package e2e
 import (
 	"crypto/x509"
 	"encoding/pem"
+	"net/smtp"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/bridgehead-mail/bridgehead/internal/peers"
+	"github.com/bridgehead-mail/bridgehead/internal/pgtest"
 	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
 
@@ -23,6 +25,7 @@ import (
 func TestDeployment(t *testing.T) {
 	for gateway, flags := range map[string][]string{
 		"bridgehead": {"-listen", "127.0.0.1:0"},
+		"cluster":    {"-listen", "127.0.0.1:0"},
 		"customer":   {"-listen", "127.0.0.1:0"},
 		"dualhomed":  {"-inside", "127.0.0.2:0", "-outside", "127.0.0.3:0", "-networks", "127.0.0.2"},
 		"edge":       {"-receive.internet.listen", "127.0.0.1:0", "-receive.organization.listen", "127.0.0.2:0"},
@@ -37,6 +40,9 @@ func TestDeployment(t *testing.T) {
 			d := deployment{t: t, gateway: gateway, folder: filepath.Join("../../examples", gateway), root: t.TempDir()}
 			d.build()
 			d.unit()
+			if gateway == "cluster" {
+				flags = append(flags, "-database", d.database())
+			}
 			d.image(flags)
 		})
 	}
@@ -153,7 +159,14 @@ func (d *deployment) image(flags []string) {
 		}
 		return string(text)
 	}
-	peers.Await(d.t, "that it listens", func() bool { return strings.Contains(lines(), "msg=listening") })
+	var listening []string
+	peers.Await(d.t, "that it listens", func() bool {
+		listening = listeningAt.FindStringSubmatch(lines())
+		return listening != nil
+	})
+	if d.gateway == "cluster" {
+		d.large(listening[1])
+	}
 	cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case err := <-ended:
@@ -164,18 +177,45 @@ func (d *deployment) image(flags []string) {
 		cmd.Process.Kill()
 		d.t.Errorf("it did not end:\n%s", lines())
 	}
-	if _, err := os.Stat(filepath.Join(data, "spool")); err != nil {
+	if files, err := os.ReadDir(data); err != nil || len(files) == 0 {
+		d.t.Errorf("%v; it has no file on the volume", err)
+	}
+}
+
+var listeningAt = regexp.MustCompile(`msg=listening .*address=(\S+)`)
+
+// large sends a message that does not stay in memory. A gateway without a spool writes
+// it to a temporary file.
+func (d *deployment) large(addr string) {
+	d.t.Helper()
+	content := "Subject: large\r\n\r\n" + strings.Repeat("A line of some text.\r\n", 50_000)
+	if err := smtp.SendMail(addr, nil, "carol@example.net", []string{"alice@example.com"}, []byte(content)); err != nil {
 		d.t.Error(err)
 	}
+}
+
+// database starts a database whose user has the password that files writes, and returns
+// its URL.
+func (d *deployment) database() string {
+	server := pgtest.Start(d.t)
+	url := server.Database(d.t)
+	server.Query(d.t, server.Admin(url), "alter role "+pgtest.User+" password 'sesame'")
+	name, _, _ := strings.Cut(strings.TrimPrefix(url, "postgres://"+pgtest.User+"@/"), "?")
+	return "postgres://" + pgtest.User + "@" + server.Addr() + "/" + name + "?sslmode=disable"
 }
 
 // command returns a command that runs the gateway in the image.
 func (d *deployment) command(flags ...string) *exec.Cmd {
 	cmd := exec.Command("/"+d.gateway, append([]string{"-config", "/" + d.gateway + ".yaml"}, flags...)...)
 	cmd.Dir, cmd.Env = "/data", []string{}
+	for _, m := range dockerEnv.FindAllStringSubmatch(d.read("Dockerfile"), -1) {
+		cmd.Env = append(cmd.Env, m[1])
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: d.root, Credential: &syscall.Credential{Uid: imageUser, Gid: imageUser}}
 	return cmd
 }
+
+var dockerEnv = regexp.MustCompile(`(?m)^ENV (\S+=\S+)$`)
 
 // files puts the files into the image that the sample names.
 func (d *deployment) files(config string) {

@@ -131,6 +131,19 @@ func urlError(err error) error {
 	return &settingError{text}
 }
 
+// Validate returns an error if [Open] would refuse the URL or the options before it
+// connects. It is for programs that check their settings without a database.
+func Validate(url string, o *Options) error {
+	opts, err := o.withDefaults()
+	if err != nil {
+		return err
+	}
+	if _, err := opts.config(url); err != nil {
+		return err
+	}
+	return opts.password(context.Background(), new(pgx.ConnConfig))
+}
+
 // password sets the password for one connection.
 func (o *Options) password(_ context.Context, c *pgx.ConnConfig) error {
 	if o.Password != "" {
@@ -160,7 +173,7 @@ func readPassword(name string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("the password file: %w", err)
 	}
-	line, _, _ := strings.Cut(string(data), "\n")
+	line, _, _ := strings.Cut(strings.TrimPrefix(string(data), "\ufeff"), "\n") // a byte order mark
 	line = strings.TrimSuffix(line, "\r")
 	if line == "" {
 		return "", fmt.Errorf("the password file %s: the first line is empty", filepath.Clean(name))

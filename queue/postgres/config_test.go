@@ -2,13 +2,14 @@ package postgres
 
 import (
 	"errors"
-	"github.com/bridgehead-mail/bridgehead/internal/pgtest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/bridgehead-mail/bridgehead/internal/pgtest"
 )
 
 func TestTLSIsVerified(t *testing.T) {
@@ -104,6 +105,33 @@ func TestURLErrorHasNoPassword(t *testing.T) {
 	}
 }
 
+// Validate reports what Open would refuse before it connects. It needs no database.
+func TestValidate(t *testing.T) {
+	t.Setenv("PGSSLMODE", "")
+	password := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(password, []byte("secret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		url  string
+		o    *Options
+		want string // empty: no error
+	}{
+		{"postgres://relay@db.example.com/mail", nil, ""},
+		{"postgres://relay@db.example.com/mail", &Options{PasswordFile: password}, ""},
+		{"postgres://relay@db.example.com:port/mail", nil, "the connection URL cannot be parsed"},
+		{"postgres://relay@db.example.com/mail?sslmode=require", nil, "does not verify the server"},
+		{"postgres://relay@db.example.com/mail?sslrootcert=/nowhere/at/all", nil, "unable to read CA file"},
+		{"postgres://relay@db.example.com/mail", &Options{Beat: 10e9}, "DeadAfter must be at least three times as long as Beat"},
+		{"postgres://relay@db.example.com/mail", &Options{PasswordFile: "/nowhere/at/all"}, "the password file: stat /nowhere/at/all"},
+	} {
+		err := Validate(test.url, test.o)
+		if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s, %+v: %v, want %q", test.url, test.o, err, test.want)
+		}
+	}
+}
+
 func TestPasswordFile(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "password")
 	write := func(text string, mode os.FileMode) {
@@ -131,6 +159,7 @@ func TestPasswordFile(t *testing.T) {
 		{text: "first\n", mode: 0o600, want: "first"},
 		{text: "changed", mode: 0o400, want: "changed"}, // read again for each connection
 		{text: "with space \r\nsecond line\n", mode: 0o600, want: "with space "},
+		{text: "\ufefffrom Windows\r\n", mode: 0o600, want: "from Windows"},
 		{text: "secret\n", mode: 0o640, err: "others may read it"},
 		{text: "secret\n", mode: 0o604, err: "others may read it"},
 		{text: "\nsecret\n", mode: 0o600, err: "the first line is empty"},

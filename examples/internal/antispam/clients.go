@@ -22,7 +22,7 @@ func (f *Filters) addClients(k *program.Kit, g *policy.Gate, r *program.Rules) {
 	g.Tarpit = f.tarpitAgent(k)
 	s := program.Keep[state](k, "antispam "+f.prefix)
 	if f.state == "" {
-		f.state = filepath.Join(k.Spool, strings.Trim(f.prefix, "."))
+		f.state = filepath.Join(k.State, strings.Trim(f.prefix, "."))
 	}
 	if info, err := os.Stat(f.state); err == nil && !info.IsDir() {
 		f.fault(k, "state", fmt.Errorf("%s is not a folder", f.state))

@@ -53,7 +53,7 @@ func isAny(host string) bool {
 // example, mail in a folder of both -bad-mail and -pickup would be sent again.
 func (k *Kit) checkFolders() {
 	used := make(map[string]string)
-	for _, f := range []struct{ setting, path string }{{"spool", k.Spool}, {"pickup", k.Pickup}, {"replay", k.Replay}, {"bad-mail", k.BadMail}} {
+	for _, f := range []struct{ setting, path string }{{k.state, k.State}, {"pickup", k.Pickup}, {"replay", k.Replay}, {"bad-mail", k.BadMail}} {
 		if f.path == "" {
 			continue
 		}

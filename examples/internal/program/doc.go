@@ -18,6 +18,8 @@
 //		return program.Rules{Table: table, Receive: []program.Receive{{Server: srv, Address: k.Listen}}}
 //	}
 //
+// The queue is a spool, unless the gateway is a [Storer].
+//
 // # Names of settings
 //
 // A setting has one name on the command line and in the file. A gateway with many

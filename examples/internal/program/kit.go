@@ -77,8 +77,8 @@ func (k *Kit) Server(name string) *smtpserver.Server {
 			ConnectionsPerAddr: k.MaxPerClient, MessageRate: k.Rate, Hops: k.MaxHops,
 		},
 	}
-	if k.parts.store != nil {
-		srv.ContentFile = k.parts.store.CreateFile
+	if s, is := k.parts.store.(*spool.Spool); is {
+		srv.ContentFile = s.CreateFile
 	}
 	if k.parts.received != nil {
 		srv.ProtocolLog = k.parts.received
@@ -218,8 +218,8 @@ type parts struct {
 	hooks    hooks
 	trace    *tracing
 	kept     map[string]any // see Keep
-	store    *spool.Spool   // nil: the settings are only checked
-	spool    string         // the folder of store
+	store    Store          // nil: the settings are only checked
+	folder   string         // Settings.State at the start
 }
 
 // kit returns a Kit for settings that have been read.
@@ -227,7 +227,7 @@ func (p *parts) kit(l *loaded) *Kit {
 	k := &Kit{loaded: l, Queue: p.queue, Router: p.router, Resolver: p.resolver, Logger: p.log, parts: p,
 		tables: make(map[string]watched)}
 	k.tls = k.certificate()
-	k.Require("spool", strings.TrimSpace(k.Spool) != "")
+	k.Require(k.state, strings.TrimSpace(k.State) != "")
 	k.checkHostname()
 	k.checkSize()
 	k.checkTrace()
@@ -248,13 +248,13 @@ func (k *Kit) checkHostname() {
 	}
 }
 
-// Pressure returns the back pressure that defers mail from outside when the disk of the
-// spool is nearly full or the queue is long.
+// Pressure returns the back pressure that defers mail from outside when the disk of
+// Settings.State is nearly full or the queue is long.
 func (k *Kit) Pressure() *policy.Pressure {
 	if k.parts.store == nil {
-		return nil // a check does not make the folder of the spool
+		return nil // a check does not make the folder
 	}
-	return &policy.Pressure{Resources: []policy.Resource{policy.DiskUse(k.parts.spool), policy.QueueLength(k.parts.store)}}
+	return &policy.Pressure{Resources: []policy.Resource{policy.DiskUse(k.parts.folder), policy.QueueLength(k.parts.store)}}
 }
 
 // Keep returns the value that the gateway keeps under a name: the zero value at first,

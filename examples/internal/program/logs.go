@@ -20,7 +20,7 @@ const (
 )
 
 // logs is the folder of the logs.
-func (s *Settings) logs() string { return cmp.Or(s.Logs, filepath.Join(s.Spool, "logs")) }
+func (s *Settings) logs() string { return cmp.Or(s.Logs, filepath.Join(s.State, "logs")) }
 
 // protocolLogs returns the logs of received and of sent mail; nil for no logs.
 func (s *Settings) protocolLogs() (received *smtpserver.ProtocolLogWriter, sent *smtpclient.ProtocolLogWriter) {
@@ -41,11 +41,11 @@ func (s *Settings) tracking() *tracking.Log {
 	return &tracking.Log{Dir: filepath.Join(s.logs(), "tracking"), NoSubject: !s.Subjects, MaxAge: s.LogAge, MaxDir: int64(s.LogSize)}
 }
 
-// checkLogs reports a folder of logs that cannot be written. It is below -spool by default.
+// checkLogs reports a folder of logs that cannot be written. It is below -spool or -state by default.
 func (k *Kit) checkLogs() {
 	setting := "logs"
 	if k.Logs == "" {
-		setting = "spool"
+		setting = k.state
 	}
 	if err := k.tracking().Validate(); err != nil && !k.faulty(setting) {
 		k.Fault(setting, errors.New(strings.TrimPrefix(err.Error(), "log: Dir ")))

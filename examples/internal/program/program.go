@@ -29,6 +29,21 @@ type Gateway interface {
 	Build(k *Kit) Rules
 }
 
+// A Storer is a Gateway whose queue is not a spool. Its folder is the setting state, not
+// spool, and has the logs and what OpenStore puts there.
+type Storer interface {
+	Gateway
+	// OpenStore opens the queue. It is called once, at the start, when all settings are
+	// known to be valid and the folder exists.
+	OpenStore(s *Settings, log *slog.Logger) (Store, error)
+}
+
+// A Store is a queue that the gateway closes at its end.
+type Store interface {
+	queue.Store
+	io.Closer
+}
+
 // Rules are the parts of a gateway that a reload replaces.
 type Rules struct {
 	// Receive are the receive connectors. A reload must make the same number,
@@ -149,7 +164,8 @@ func (p *Program) parse(args []string, stderr io.Writer) *loaded {
 		l.flags.StringVar(&l.config, "config", "", "configuration `file` in YAML. Its settings have the names of the flags; a flag has priority"+p.defaultConfig())
 		l.flags.StringVar(&l.other, "compare", "", "show what the settings in another configuration `file` would change, by the mail of the last 24 hours, and end")
 	}
-	l.define(l.flags)
+	_, isStorer := l.own.(Storer)
+	l.define(l.flags, isStorer)
 	l.own.Define(l.flags)
 	l.flags.Usage = func() {} // the explanations of all flags would hide an error
 	if l.usage = l.flags.Parse(args); l.usage != nil {

@@ -194,7 +194,7 @@ func (r *Rules) networks() (all [][]netip.Prefix) {
 
 // unchanged reports each setting that differs from those in use and cannot change.
 func (k *Kit) unchanged(in *Kit) {
-	for _, name := range slices.Concat(fixed, k.restart) {
+	for _, name := range slices.Concat(fixed, []string{k.state}, k.restart) {
 		if k.flags.Lookup(name).Value.String() != in.flags.Lookup(name).Value.String() {
 			k.Fault(name, errRestart)
 		}

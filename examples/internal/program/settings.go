@@ -11,7 +11,7 @@ import (
 // Settings are the settings that every gateway has. Build reads them from its Kit.
 type Settings struct {
 	Hostname string
-	Spool    string
+	State    string // the folder of the gateway: -spool, or -state of a Storer
 	Logs     string
 
 	ProtocolLog string
@@ -43,13 +43,21 @@ type Settings struct {
 	Trace          trace
 	Metrics        string
 	Console        console.Flags
+
+	state string // the name of the setting State
 }
 
 // define defines the flags.
-func (s *Settings) define(f *flag.FlagSet) {
-	f.StringVar(&s.Spool, "spool", "", "`folder` of the queue; required")
+func (s *Settings) define(f *flag.FlagSet, isStorer bool) {
+	s.state = "spool"
+	text := "`folder` of the queue; required"
+	if isStorer {
+		s.state = "state"
+		text = "`folder` on a local disk, for what this relay keeps outside of the queue, such as its logs; required"
+	}
+	f.StringVar(&s.State, s.state, "", text)
 	f.StringVar(&s.Hostname, "hostname", "", "`name` of this relay in its greeting, in EHLO and in Received; default: the host name of the system")
-	f.StringVar(&s.Logs, "logs", "", "`folder` of the protocol logs and the tracking log; default: logs in the folder of -spool")
+	f.StringVar(&s.Logs, "logs", "", "`folder` of the protocol logs and the tracking log; default: logs in the folder of -"+s.state)
 	s.ProtocolLog = exchangeLog
 	f.Var(Choice(&s.ProtocolLog, exchangeLog, w3cLog, noLog), "protocol-log", "`format` of the protocol logs: exchange (comma-separated values, as Exchange 2007), w3c (the extended\nlog format of IIS), or none for no protocol logs")
 	f.DurationVar(&s.LogAge, "log-age", 0, "`duration` after which a file in -logs is removed; default 720h")
@@ -81,9 +89,9 @@ func (s *Settings) define(f *flag.FlagSet) {
 	s.Console.Define(f)
 }
 
-// fixed are the settings that cannot change while the gateway runs, besides the
+// fixed are the settings that cannot change while the gateway runs, besides State and the
 // addresses of the listeners.
 var fixed = []string{
-	"spool", "hostname", "logs", "protocol-log", "log-age", "log-size", "log-subjects", "dns", "dnssec", "postmaster", "report-from", "bad-mail", "expire", "delay-notice", "pickup", "replay", "metrics",
+	"hostname", "logs", "protocol-log", "log-age", "log-size", "log-subjects", "dns", "dnssec", "postmaster", "report-from", "bad-mail", "expire", "delay-notice", "pickup", "replay", "metrics",
 	"console", "console-socket", "console-token", "console-audit",
 }

@@ -63,14 +63,14 @@ func (p *Program) Assemble(args ...string) (*gateway.Gateway, error) {
 // start makes the gateway that runs.
 func (p *Program) start(l *loaded, args []string, hup <-chan os.Signal, log *slog.Logger) (*gateway.Gateway, error) {
 	if _, _, err := p.assemble(l, slog.New(slog.DiscardHandler)); err != nil {
-		return nil, err // before the spool is opened
+		return nil, err // before the queue is opened
 	}
-	store, err := spool.Open(l.Spool, &spool.Options{Logger: log})
+	store, err := l.openStore(log)
 	if err != nil {
 		return nil, err
 	}
 	parts := newParts(l, log)
-	parts.store, parts.spool, parts.queue.Store = store, l.Spool, store
+	parts.store, parts.folder, parts.queue.Store = store, l.State, store
 	k := parts.kit(l)
 	r := l.own.Build(k)
 	if err := k.err(); err != nil { // a file has changed since the check
@@ -103,6 +103,18 @@ func (p *Program) start(l *loaded, args []string, hup <-chan os.Signal, log *slo
 	relay.Warnings() // gives the queue the settings of the relay, before pauseQueue uses it
 	k.pauseQueue(&Settings{Pause: pauses[0]})
 	return relay, nil
+}
+
+// openStore opens the queue.
+func (l *loaded) openStore(log *slog.Logger) (Store, error) {
+	own, is := l.own.(Storer)
+	if !is {
+		return spool.Open(l.State, &spool.Options{Logger: log})
+	}
+	if err := os.MkdirAll(l.State, 0o700); err != nil {
+		return nil, err
+	}
+	return own.OpenStore(&l.Settings, log)
 }
 
 // traced makes the agents and hooks of rules write snapshots while tracing runs.

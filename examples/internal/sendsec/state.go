@@ -27,10 +27,10 @@ func stateOf(k *program.Kit, prefix string) *state {
 	client := newClient(k.Resolver)
 	s.policies = program.Keep[mtasts.Cache](k, "mta-sts") // several connectors share it
 	if s.policies.Client == nil {
-		s.policies.Resolver, s.policies.Client, s.policies.Dir = k.Resolver, client, filepath.Join(k.Spool, "mta-sts")
+		s.policies.Resolver, s.policies.Client, s.policies.Dir = k.Resolver, client, filepath.Join(k.State, "mta-sts")
 	}
 	s.resolver, s.client, s.queue, s.log = k.Resolver, client, k.Queue, k.Logger
-	s.file = filepath.Join(k.Spool, prefix+"tls-reports.json")
+	s.file = filepath.Join(k.State, prefix+"tls-reports.json")
 	return s
 }
 
