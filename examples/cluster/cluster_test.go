@@ -235,10 +235,11 @@ func TestWrongSettingsAreNamed(t *testing.T) {
 		"-state s -domain example.com=h -database postgres://db.example.com/?sslmode=allow": "-database: postgres: the connection to db.example.com does not verify the server",
 		"-database postgres://relay:secret@db.example.com/mail":                             withPassword,
 		"-database postgres://db.example.com/mail?user=relay&password=secret":               withPassword,
-		"-database password=secret":                                  withPassword,
-		good + "-database-password /nowhere/at/all":                  "-database-password: open /nowhere/at/all: no such file",
-		good + "-database-password " + readable:                      "-database-password: " + readable + ": other users can read",
-		good + "-domain example.com=h -database-password " + ofGroup: "the password file " + ofGroup + ": others may read it (mode 0640)",
+		"-database postgres://db.example.com/mail?sslpassword=secret":                       withPassword,
+		"-database password=secret":                                                         withPassword,
+		good + "-database-password /nowhere/at/all":                                         "-database-password: open /nowhere/at/all: no such file",
+		good + "-database-password " + readable:                                             "-database-password: " + readable + ": other users can read",
+		good + "-domain example.com=h -database-password " + ofGroup:                        "the password file " + ofGroup + ": others may read it (mode 0640)",
 	} {
 		got := peers.RefuseSelf(t, asMain, strings.Fields(args)...)
 		if !strings.Contains(got, want) || strings.Contains(got, "secret") {

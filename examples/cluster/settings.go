@@ -39,7 +39,7 @@ func (c *cluster) Define(f *flag.FlagSet) {
 
 // hasPassword matches a connection URL or string with a password. Other users can see
 // the arguments of a process.
-var hasPassword = regexp.MustCompile(`^\w+://[^/@]*:[^/]*@|(?i:(^|[?&\s])password\s*=)`)
+var hasPassword = regexp.MustCompile(`^\w+://[^/@]*:[^/]*@|(?i:(^|[?&\s])(ssl)?password\s*=)`)
 
 // check checks the settings of the database.
 func (c *cluster) check(k *program.Kit) {
