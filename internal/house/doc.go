@@ -16,8 +16,8 @@
 //
 // Most gateways in examples have a common base, examples/internal/program: settings
 // as flags and as a file, logs, limits, console, reload. A gateway has only what
-// differs. The other examples (cluster, customhook, embedded, quickstart,
-// resulttable) assemble a relay without this base, as a program of your own does.
+// differs. The other examples (customhook, embedded, quickstart, resulttable)
+// assemble a relay without this base, as a program of your own does.
 //
 //   - smtpserver: the SMTP and LMTP receive engine. A Server is a receive
 //     connector; agents get its events, a Handler gets accepted messages.
