@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -250,5 +251,29 @@ func TestAddCounts(t *testing.T) {
 	a.node.clean(t.Context())
 	if n := one[int](t, a, `select count(*) from bridgehead.count`); n != 0 {
 		t.Errorf("%d counts are left", n)
+	}
+}
+
+// The number of counts has a limit. The highest are kept.
+func TestCountsAreBounded(t *testing.T) {
+	t.Parallel()
+	o := lasting("a")
+	o.Pooler = true
+	s := open(t, pgtest.Database(t), o)
+	counts := make([]queue.SharedCount, 20)
+	for i := range counts {
+		counts[i] = queue.SharedCount{Key: fmt.Sprint(i), Per: 1000 * time.Hour, Messages: float64(i % 10), Recipients: float64(i)}
+	}
+	if _, err := s.AddCounts(t.Context(), counts); err != nil {
+		t.Fatal(err)
+	}
+	for _, most := range []int{20, 3} {
+		run(t, s.db, limitCounts, most)
+		if n := one[int](t, s, `select count(*) from bridgehead.count`); n != most {
+			t.Errorf("%d counts, want %d", n, most)
+		}
+	}
+	if least := one[float64](t, s, `select min(messages + recipients) from bridgehead.count`); least != 24 { // 7 + 17
+		t.Errorf("a count of %v is kept", least)
 	}
 }

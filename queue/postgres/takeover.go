@@ -195,6 +195,7 @@ func (n *node) clean(ctx context.Context) {
 		for _, sql := range cleaning {
 			b.Queue(sql)
 		}
+		b.Queue(limitCounts, maxCounts)
 	})
 }
 
@@ -225,3 +226,11 @@ var cleaning = []string{
 	`delete from bridgehead.count where (period + 2) * per < extract(epoch from clock_timestamp())`,
 	`delete from bridgehead.drain d where not exists (select from bridgehead.node n where n.name = d.name)`,
 }
+
+// maxCounts is the maximum number of counts. A stranger can make many, for example with
+// reverse-paths, before their periods are over.
+const maxCounts = 1_000_000
+
+// limitCounts deletes the smallest counts, because the limits are for those that are high.
+const limitCounts = `delete from bridgehead.count where (select count(*) from bridgehead.count) > $1 and key in (
+	select key from bridgehead.count order by messages + messages_before + recipients + recipients_before desc offset $1)`
