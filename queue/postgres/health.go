@@ -31,6 +31,7 @@ type tableHealth struct {
 	table      int64         // of that, the table of messages and its indexes
 	slots      int           // that have content
 	mayVacuum  bool          // this node has the right to
+	damaged    int64         // rows of the table damaged
 	missing    []string      // see health
 }
 
@@ -47,7 +48,8 @@ select pg_stat_get_live_tuples(m), pg_stat_get_dead_tuples(m),
 	pg_total_relation_size(m), pg_total_relation_size(m) + (select sum(pg_total_relation_size(inhrelid))::bigint from pg_inherits where inhparent = c),
 	(select count(*) from pg_inherits where inhparent = c and pg_relation_size(inhrelid) > 0),
 	pg_has_role((select relowner from pg_class where oid = m), 'usage')
-		or case when current_setting('server_version_num')::int >= 170000 then has_table_privilege(m, 'MAINTAIN') else false end
+		or case when current_setting('server_version_num')::int >= 170000 then has_table_privilege(m, 'MAINTAIN') else false end,
+	(select count(*) from bridgehead.damaged)
 from (values ('bridgehead.message'::regclass, 'bridgehead.content'::regclass)) t (m, c)`
 
 // readHealth reads the figures.
@@ -55,7 +57,7 @@ func (s *Store) readHealth(ctx context.Context) (h tableHealth, err error) {
 	var oldest float64
 	err = s.db.tx(ctx, func(b *pgx.Batch) {
 		b.Queue(readHealth).QueryRow(func(row pgx.Row) error {
-			return row.Scan(&h.live, &h.dead, &oldest, &h.xmin, &h.table, &h.bytes, &h.slots, &h.mayVacuum)
+			return row.Scan(&h.live, &h.dead, &oldest, &h.xmin, &h.table, &h.bytes, &h.slots, &h.mayVacuum, &h.damaged)
 		})
 	})
 	h.known, h.oldest = err == nil, time.Duration(oldest*float64(time.Second))
@@ -110,6 +112,10 @@ func (h *tableHealth) warnings() (w []string) {
 	if h.dead > deadMost && h.dead > h.live {
 		w = append(w, fmt.Sprintf("the table of messages has %d dead rows; check that autovacuum runs", h.dead))
 	}
+	if h.damaged > 0 {
+		w = append(w, fmt.Sprintf("%d damaged messages are in the table bridgehead.damaged; look at them and delete them there, before it is full",
+			h.damaged))
+	}
 	if n := len(h.missing); n > 0 {
 		w = append(w, fmt.Sprintf("the contents of %d messages are not in the database, for example of message %s; they cannot be delivered",
 			n, h.missing[0]))
@@ -128,5 +134,6 @@ func (h *tableHealth) figures() map[string]float64 {
 		"oldest_xmin_age":            float64(h.xmin),
 		"bytes":                      float64(h.bytes),
 		"content_slots":              float64(h.slots),
+		"damaged_messages":           float64(h.damaged),
 	}
 }
