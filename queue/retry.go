@@ -39,7 +39,9 @@ type Retry struct {
 	// Default 12 hours (Exchange 2000). A negative value means no notice.
 	DelayNotice time.Duration
 	// Expiry is the queue lifetime: the time after which a message expires.
-	// Default 2 days (Exchange 2000). A negative value means never.
+	// Default 2 days (Exchange 2000). A negative value means never. Mail that
+	// waits for a next hop that does not answer can expire 15 minutes later,
+	// because the Queue looks through it only that often.
 	Expiry time.Duration
 	// Low, if not nil, replaces DelayNotice and Expiry for messages with a
 	// Priority below 0. High does the same for a Priority above 0. A zero field
