@@ -96,7 +96,7 @@ func TestCloseTellsOthers(t *testing.T) {
 	if err := b.Close(); err != nil {
 		t.Fatal(err)
 	}
-	awaitPayload(t, c, payload)
+	awaitPayload(t, c, payload, mailPayload(a)) // b frees it, unless a has seen in time that b has ended
 	if !one[bool](t, a, `select node is null from bridgehead.message where id = 'one'`) {
 		t.Error("the message is still leased")
 	}
