@@ -140,6 +140,15 @@ func (w *world) logged(want string) {
 	peers.Await(w.t, want, func() bool { return strings.Contains(w.p.Log(), want) })
 }
 
+// reload sends SIGHUP and waits until the gateway has read the settings, valid or not.
+func (w *world) reload() {
+	w.t.Helper()
+	read := func() int { return strings.Count(w.p.Log(), "because=SIGHUP") }
+	before := read()
+	w.p.Signal(w.t, syscall.SIGHUP)
+	peers.Await(w.t, "the reload", func() bool { return read() > before })
+}
+
 // health returns the detail of the check "settings".
 func (w *world) health() string {
 	w.t.Helper()
@@ -239,14 +248,14 @@ func TestInvalidFile(t *testing.T) {
 	}
 	for _, text := range []string{"example.com example.org\n", ""} {
 		w.write(w.domains, text)
-		w.p.Signal(t, syscall.SIGHUP)
+		w.reload()
 		peers.Await(t, "the failure in the health", func() bool { return strings.Contains(w.health(), "wrong: domains ("+w.domains+")") })
 		w.send("b@example.com", "250")
 	}
 	if err := os.Remove(w.domains); err != nil {
 		t.Fatal(err)
 	}
-	w.p.Signal(t, syscall.SIGHUP)
+	w.reload()
 	w.logged("no such file")
 	w.send("b@example.com", "250")
 	w.write(w.domains, "\ufeffexample.org\r\n") // by Notepad
